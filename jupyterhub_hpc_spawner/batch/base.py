@@ -1,0 +1,53 @@
+"""The contract of a batch system: a translator, never a doer.
+
+Methods return argument lists and read text; ``hub.commands`` and the helper run the programs. One status
+command answers for every job of every user. A state that the system's table lacks is UNKNOWN, never the end of
+a job; a command that failed raises QueryError, which says nothing about any job.
+"""
+from typing import Mapping, Protocol
+
+from ..errors import QueryError
+from ..model import ClusterInfo, Completed, JobRequest, JobStatus
+
+
+class BatchSystem(Protocol):
+    name: str
+    template: str
+
+    def submit_command(self, request: JobRequest) -> list[str]:
+        """The script goes to its standard input. Run as the user."""
+
+    def parse_job_id(self, completed: Completed) -> str:
+        """The id of the new job; SubmitError with the system's own words where there is none."""
+
+    def status_command(self) -> list[str]:
+        """One command for every job of every user. Run as the Hub."""
+
+    def parse_status(self, completed: Completed) -> dict[str, JobStatus]:
+        """By job id. QueryError where the system did not answer, ParseError where it spoke in riddles."""
+
+    def cancel_command(self, job_id: str) -> list[str]:
+        """Run as the user; ends the job whatever its state."""
+
+    def parse_cancel(self, completed: Completed) -> None:
+        """QueryError where the job may still be there. A job that is gone already is no error."""
+
+    def info_commands(self) -> dict[str, list[str]]:
+        """Commands for the form's choices, by a name of the system's own. Run as the Hub."""
+
+    def parse_info(self, answers: Mapping[str, Completed]) -> ClusterInfo:
+        """From those of the info commands that answered; the others are missing."""
+
+    def remote_run(self, request: JobRequest) -> list[str]:
+        """What to put before a command, inside the job, to start it once on each of its nodes."""
+
+    def unsupported(self) -> frozenset[str]:
+        """The options that this system cannot express."""
+
+
+def require_success(completed):
+    """The same, where the command ended well; QueryError with the system's own words otherwise."""
+    if completed.returncode != 0:
+        words = (completed.stderr or completed.stdout).strip() or f"exit status {completed.returncode}"
+        raise QueryError(f"{completed.argv[0]}: {words[:500]}")
+    return completed

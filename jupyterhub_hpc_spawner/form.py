@@ -1,0 +1,158 @@
+"""The spawn form: schema, cluster, last values and errors in, HTML out; and form data back to the vocabulary."""
+from dataclasses import dataclass
+
+from .options import Options
+from .units import format_memory, format_walltime
+
+SECTIONS = {"where": "Where it runs", "resources": "Resources", "software": "Software",
+            "parallel": "Parallel computing"}
+
+
+@dataclass(frozen=True)
+class Control:
+    """One field as the template draws it. ``kind`` is select, number, text or checkbox; ``choices`` are
+    (value, text) pairs; ``suggestions`` leave room for something else."""
+
+    name: str
+    label: str
+    help: str
+    section: str
+    kind: str
+    value: str = ""
+    error: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    suggestions: tuple[tuple[str, str], ...] = ()
+    minimum: int = 0
+    maximum: int | None = None
+
+
+def read(form_data):
+    """Form data (lists of text by key) to the vocabulary's keys; what was left empty is left out."""
+    return {key: values[-1] for key, values in form_data.items()
+            if values and isinstance(values[-1], str) and values[-1].strip() and key != "_xsrf"}
+
+
+def render(templates, policy, info, user, values, errors):
+    """The HTML of the form. ``values`` are anything by field, ``errors`` messages by field."""
+    controls = [control for control in _controls(policy, info, user, values, errors) if control is not None]
+    sections = [(title, [c for c in controls if c.section == key]) for key, title in SECTIONS.items()]
+    shown = {control.name for control in controls}
+    return templates.get_template("form/form.html.j2").render(
+        sections=[(title, members) for title, members in sections if members],
+        other_errors={name: text for name, text in errors.items() if name not in shown},
+        first_error=next((control.name for control in controls if control.error), None),
+    )
+
+
+def _controls(policy, info, user, values, errors):
+    choices = _choices(policy, info, user)
+    maxima = _maxima(policy, info)
+    for name, declared in Options.model_fields.items():
+        if name in policy.unsupported or name not in choices:
+            continue
+        kind, offered = choices[name]
+        value = values.get(name, policy.defaults.get(name, ""))
+        help_text = declared.description or ""
+        if name in maxima and kind != "number":
+            help_text = f"{help_text} At most {maxima[name]}.".strip()
+        yield Control(
+            name=name, label=declared.title, help=help_text, section=declared.json_schema_extra["section"], kind=kind,
+            value=_shown(value), error=errors.get(name, ""),
+            choices=_with_value(offered, value) if kind == "select" else (),
+            suggestions=offered if kind == "text" else (),
+            minimum=0 if name == "gpus" else 1, maximum=maxima.get(name) if kind == "number" else None,
+        )
+
+
+def _shown(value):
+    if isinstance(value, bool):
+        return "on" if value else ""
+    return str(value) if isinstance(value, (str, int)) else ""
+
+
+def _with_value(offered, value):
+    """A saved choice that is no longer offered stays visible, so that its error makes sense."""
+    if value and isinstance(value, str) and value not in dict(offered):
+        return (*offered, (value, f"{value} (not available)"))
+    return offered
+
+
+def _choices(policy, info, user):
+    """Kind and choices of every field that this site's form shows."""
+    fields = {name: ("number", ()) for name in
+              ("nodes", "cores", "dask_workers_per_node", "dask_threads_per_worker", "ipyparallel_engines_per_node")}
+    fields.update({name: ("text", ()) for name in ("memory", "walltime", "working_dir")})
+    fields.update({name: ("checkbox", ()) for name in ("dask", "ipyparallel")})
+    fields["interface"] = ("select", _plain(policy.interfaces))
+    if policy.profiles:
+        fields["profile"] = _select(
+            (name, profile.display_name or name) for name, profile in policy.profiles.items())
+    if policy.custom_environment:
+        fields["environment"] = ("text", _described(policy.environments))
+    elif policy.environments:
+        fields["environment"] = ("select", _described(policy.environments))
+    fields.update(_cluster_choices(info, user, policy))
+    for name, allowed in policy.allowed.items():
+        fields[name] = ("select", tuple((value, value or "–") for value in allowed))
+    return fields
+
+
+def _cluster_choices(info, user, policy):
+    """Where the cluster told nothing, free text."""
+    accounts = info.accounts.get(user, ())
+    types = policy.node_types or dict.fromkeys(f for queue in info.queues for f in queue.features)
+    gpus = {kind: None for queue in info.queues for kind in queue.gpus}
+    fields = {
+        "queue": _select((queue.name, _queue_text(queue)) for queue in info.queues if queue.up),
+        "account": _select((name, name) for name in accounts),
+        "qos": _select((name, name) for name in info.qos.get(user, ())),
+        "reservation": _select((r.name, r.name) for r in info.reservations if _may_use(r, user, accounts)),
+        "node_type": _select((name, name) for name in types),
+    }
+    if not info.queues:
+        return {**{name: field if field[1][1:] else ("text", ()) for name, field in fields.items()},
+                "gpus": ("number", ()), "gpu_type": ("text", ())}
+    offered = {name: field for name, field in fields.items() if len(field[1]) > 1}
+    if gpus:
+        offered.update(gpus=("number", ()), gpu_type=_select((kind, kind) for kind in gpus if kind))
+    return {"queue": fields["queue"], **offered}
+
+
+def _select(choices):
+    return "select", (("", "–"), *choices)
+
+
+def _plain(names):
+    return (("", "–"), *((name, name) for name in names))
+
+
+def _described(environments):
+    return tuple((name, environment.description or name) for name, environment in environments.items())
+
+
+def _queue_text(queue):
+    limit = f", up to {format_walltime(queue.max_walltime)}" if queue.max_walltime else ""
+    return f"{queue.name} ({queue.idle_nodes} of {queue.total_nodes} nodes idle{limit})"
+
+
+def _may_use(reservation, user, accounts):
+    if not reservation.users and not reservation.accounts:
+        return True
+    return user in reservation.users or bool(set(accounts) & set(reservation.accounts))
+
+
+def _maxima(policy, info):
+    """Largest values that any queue allows, under the site's own limits."""
+    found = {}
+    writers = {"nodes": ("max_nodes", int), "cores": ("cores", int), "memory": ("memory", format_memory),
+               "walltime": ("max_walltime", format_walltime)}
+    for name, (attribute, write) in writers.items():
+        values = [getattr(queue, attribute) for queue in info.queues]
+        known = [max(values)] if values and None not in values else []
+        known += [policy.limits[name]] if name in policy.limits else []
+        if known:
+            found[name] = write(min(known))
+    gpus = [max(queue.gpus.values(), default=0) for queue in info.queues]
+    if gpus:
+        found["gpus"] = max(gpus)
+    return found

@@ -1,0 +1,147 @@
+"""A short process that acts as the user: JSON in, JSON out, no shell.
+
+The only program that the Hub needs sudo for::
+
+    hub ALL=(%users) NOPASSWD: /opt/jupyterhub/bin/jupyterhub-hpc-spawner-helper
+
+Reads one JSON object from standard input and writes one to standard output. Verbs: ``submit`` makes the session
+directory and runs the submit command, ``run`` runs one command of the batch system, ``end`` returns the end of the
+session's log and removes the directory. Standard library only.
+"""
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+MAX_INPUT = 4 * 1024 ** 2
+MAX_OUTPUT = 64 * 1024
+SESSION = re.compile(r"jupyter-[a-z0-9-]{1,80}")
+FILE = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
+VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|CONDOR|_CONDOR|HPC_LOCAL|TORQUE|MUNGE)_?[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
+PROGRAMS = frozenset("""sbatch scancel squeue sinfo sacct sacctmgr scontrol qsub qdel qstat qselect pbsnodes qconf qhost
+    qacct bsub bkill bjobs bqueues bhosts condor_submit condor_rm condor_q jupyterhub-hpc-spawner-local""".split())
+
+
+class Refused(Exception):
+    """The request is not one that the helper acts on."""
+
+
+def main():
+    try:
+        text = sys.stdin.buffer.read(MAX_INPUT + 1)
+        if len(text) > MAX_INPUT:
+            raise Refused("the request is too large")
+        request = json.loads(text)
+        verbs = {"submit": submit, "run": run, "end": end}
+        if not isinstance(request, dict) or request.get("verb") not in verbs:
+            raise Refused("the request has no known verb")
+        answer = dict(verbs[request["verb"]](request), ok=True)
+    except (Refused, OSError, ValueError, KeyError, TypeError) as error:
+        answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+def submit(request):
+    directory = session_directory(request["session_dir"])
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700)
+    try:
+        _stage(directory, request["files"])
+        answer = run(request)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    if answer["returncode"] != 0:
+        shutil.rmtree(directory, ignore_errors=True)
+    return answer
+
+
+def run(request):
+    program, *arguments = request["argv"]
+    if program not in PROGRAMS:
+        raise Refused(f"{program!r} is not a program of a batch system")
+    env = environment(request.get("env", {}))
+    path = shutil.which(program, path=env["PATH"])
+    if path is None:
+        raise Refused(f"{program} is not in PATH ({env['PATH']})")
+    try:
+        done = subprocess.run([path, *arguments], input=request.get("stdin", "").encode(), capture_output=True,
+                              env=env, cwd="/", timeout=float(request["timeout"]), check=False)
+    except subprocess.TimeoutExpired:
+        return {"returncode": -1, "stdout": "", "stderr": f"{program} did not answer in {request['timeout']} s",
+                "timeout": True}
+    return {"returncode": done.returncode, "stdout": done.stdout[:MAX_OUTPUT].decode(errors="replace"),
+            "stderr": done.stderr[:MAX_OUTPUT].decode(errors="replace"), "timeout": False}
+
+
+def end(request):
+    """The last lines of the session's log; with ``remove`` the directory goes. A directory that is gone is no error."""
+    directory = session_directory(request["session_dir"])
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return {"log": ""}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise Refused(f"{directory} is not a directory of this user")
+    log = _tail(directory / "job.log", int(request["lines"]))
+    if request["remove"]:
+        shutil.rmtree(directory)
+    return {"log": log}
+
+
+def session_directory(text):
+    """An absolute, plain path whose last name is that of a session."""
+    path = Path(text)
+    if not path.is_absolute() or ".." in path.parts or not SESSION.fullmatch(path.name):
+        raise Refused(f"{text!r} is not a session directory")
+    return path
+
+
+def environment(given):
+    """A clean environment: the user's own identity and the batch system's variables that the site sets."""
+    home = os.path.expanduser("~")
+    path = os.pathsep.join([os.path.dirname(os.path.abspath(sys.argv[0])), "/usr/local/bin", "/usr/bin", "/bin"])
+    env = {"HOME": home, "PATH": path, "LANG": "C.UTF-8"}
+    for name in ("USER", "LOGNAME", "SHELL"):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    for name, value in given.items():
+        if not VARIABLE.fullmatch(name):
+            raise Refused(f"the variable {name!r} is not one of a batch system")
+        env[name] = f"{value}{os.pathsep}{path}" if name == "PATH" else str(value)
+    return env
+
+
+def _stage(directory, files):
+    """Files of mode 0600, and beside them the code that runs in the job."""
+    for name, text in files.items():
+        if not FILE.fullmatch(name):
+            raise Refused(f"{name!r} is not a name of a session's file")
+        with open(os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+            new.write(text)
+    code = Path(__file__).parent / "node"
+    (directory / "node").mkdir(mode=0o700)
+    for source in code.glob("*.py"):
+        target = directory / ("run.py" if source.name == "run.py" else f"node/{source.name}")
+        target.write_bytes(source.read_bytes())
+
+
+def _tail(path, lines):
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    with open(descriptor, "rb") as log:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        log.seek(max(0, os.fstat(descriptor).st_size - MAX_OUTPUT))
+        return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

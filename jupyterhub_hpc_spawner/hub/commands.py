@@ -1,0 +1,137 @@
+"""The only place that runs programs: argument lists, a clean environment, a time limit, bounded output."""
+import asyncio
+import json
+import os
+import pwd
+import re
+import signal
+import sys
+
+from ..errors import ConfigError, HelperError, QueryError
+from ..model import Completed
+
+HELPER = "jupyterhub-hpc-spawner-helper"
+_USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}")
+
+
+async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity):
+    """Run one program to its end. Raises QueryError where it cannot start, takes too long or prints too much.
+
+    ``timeout`` is in seconds, ``limit`` in bytes a stream; ``identity`` is user, group and extra_groups of Popen.
+    """
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd="/", start_new_session=True, **identity)
+    except OSError as error:
+        raise QueryError(f"{argv[0]} cannot be run: {error.strerror}") from error
+    try:
+        stdout, stderr, _ = await asyncio.wait_for(asyncio.gather(
+            _read(process.stdout, limit), _read(process.stderr, limit), _write(process.stdin, stdin)), timeout)
+        returncode = await asyncio.wait_for(process.wait(), timeout)
+    except asyncio.TimeoutError:
+        raise QueryError(f"{argv[0]} did not answer within {timeout:g} s") from None
+    finally:
+        if process.returncode is None:
+            _kill(process)
+    return Completed(tuple(argv), returncode, stdout, stderr)
+
+
+async def _read(stream, limit):
+    chunks, size = [], 0
+    while chunk := await stream.read(1 << 16):
+        size += len(chunk)
+        if size > limit:
+            raise QueryError(f"more than {limit} bytes of output")
+        chunks.append(chunk)
+    return b"".join(chunks).decode(errors="replace")
+
+
+async def _write(stream, text):
+    try:
+        stream.write(text.encode())
+        await stream.drain()
+        stream.close()
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def _kill(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def base_environment(extra):
+    """What every command gets: nothing of the Hub's own environment, which holds its secrets."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), "/usr/local/bin", "/usr/bin", "/bin"])
+    return {"PATH": path, "LANG": "C.UTF-8", **extra}
+
+
+class Helper:
+    """Acts as a user, through the helper program.
+
+    ``prefix`` comes before the helper's path, with ``{username}`` as a word of its own; empty means: as root change to the
+    user directly, as the user itself run directly, otherwise ``sudo -n -H -u USER --``.
+    """
+
+    def __init__(self, path, prefix=(), env=None):
+        self.path = path
+        self.prefix = tuple(prefix)
+        self.env = dict(env or {})
+
+    async def ask(self, username, verb, timeout, **fields):
+        """The helper's answer to one request. Raises HelperError with what to check."""
+        if not _USERNAME.fullmatch(username):
+            raise HelperError(f"{username!r} cannot be the name of a system user")
+        argv, identity = self._command(username)
+        request = json.dumps({"verb": verb, "timeout": timeout, "env": self.env, **fields})
+        try:
+            done = await run(argv, env=self._environment(username), stdin=request, timeout=timeout + 10, **identity)
+        except QueryError as error:
+            raise HelperError(str(error)) from error
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            words = (done.stderr.strip() or f"exit status {done.returncode}")[:500]
+            raise HelperError(f"the helper could not act as {username}: {words}") from None
+        if not answer["ok"]:
+            raise HelperError(f"the helper refused to {verb}: {answer['error']}")
+        return answer
+
+    async def run(self, username, argv, timeout, **fields):
+        """One command of the batch system as the user. Raises HelperError, QueryError where it took too long."""
+        answer = await self.ask(username, fields.pop("verb", "run"), timeout, argv=argv, **fields)
+        if answer["timeout"]:
+            raise QueryError(answer["stderr"])
+        return Completed(tuple(argv), answer["returncode"], answer["stdout"], answer["stderr"])
+
+    def _command(self, username):
+        if self.prefix:
+            return [username if word == "{username}" else word for word in self.prefix] + [self.path], {}
+        try:
+            user = pwd.getpwnam(username)
+        except KeyError:
+            raise HelperError(f"there is no system user {username}") from None
+        if user.pw_uid == os.geteuid():
+            return [self.path], {}
+        if os.geteuid() == 0:
+            groups = os.getgrouplist(username, user.pw_gid)
+            return [self.path], {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
+        return ["sudo", "-n", "-H", "-u", username, "--", self.path], {}
+
+    def _environment(self, username):
+        try:
+            user = pwd.getpwnam(username)
+        except KeyError:
+            return base_environment({})
+        return base_environment({"HOME": user.pw_dir, "USER": username, "LOGNAME": username, "SHELL": user.pw_shell})
+
+
+def default_helper():
+    """The helper beside this Python. Raises ConfigError where it is not installed."""
+    path = os.path.join(os.path.dirname(sys.executable), HELPER)
+    if not os.access(path, os.X_OK):
+        raise ConfigError(f"helper: {path} is not there; set HPCSpawner.helper to where {HELPER} is installed")
+    return path

@@ -1,0 +1,43 @@
+"""The few things that JupyterHub has no public name for, in one place; tested on the oldest and newest supported."""
+import sqlalchemy
+
+from ..form import read
+
+_REJECTED = "_hpc_rejected_form"
+
+
+def shared(spawner, name, make):
+    """An object that all spawners of this Hub share; it lives in the web application's settings."""
+    settings = spawner.user.settings
+    if name not in settings:
+        settings[name] = make()
+    return settings[name]
+
+
+def persist(spawner):
+    """Write the spawner's state now: JupyterHub writes it only after a start has succeeded."""
+    spawner.orm_spawner.state = spawner.get_state()
+    sqlalchemy.inspect(spawner.orm_spawner).session.commit()
+
+
+def reject(user, values, errors):
+    """Keep a refused form for the page that answers it: that page is made by the default server's spawner."""
+    setattr(user, _REJECTED, (values, errors))
+
+
+def rejected(user):
+    """(values, errors) of the form that was just refused, once; None otherwise."""
+    found = getattr(user, _REJECTED, None)
+    setattr(user, _REJECTED, None)
+    return found
+
+
+def prefill(spawner):
+    """What the form shows: the link's values over those of the last time."""
+    values = dict(spawner.orm_spawner.user_options or {})
+    request = getattr(spawner.handler, "request", None)
+    if request is not None and request.method == "GET":
+        query = {key.removeprefix("opt-"): [word.decode(errors="replace") for word in words]
+                 for key, words in request.query_arguments.items()}
+        values.update(read(query))
+    return values

@@ -1,0 +1,278 @@
+"""HPCSpawner: JupyterHub's view of a session. Thin: what it does is done in the other rooms."""
+import asyncio
+
+from batchspawner import BatchSpawnerBase
+from traitlets import Bool, Dict, Float, Integer, List, Tuple, Unicode, default
+
+from .. import form
+from ..batch import find_batch_system
+from ..errors import HelperError, OptionErrors, QueryError, SubmitError
+from ..model import Environment, JobState
+from ..options import Policy, Profile, dump_options, parse_limits, parse_options
+from ..script import make_templates, render_script
+from . import handlers, private, staging
+from .cluster import Cluster
+from .commands import Helper, default_helper
+from .failures import PrefillOnly, StartFailed, bad_options
+from .session import LOG_LINES, Session
+
+handlers.register()
+
+STOP_TIMEOUT = 20
+
+
+class HPCSpawner(BatchSpawnerBase):
+    """Sessions as batch jobs, with Dask and IPyParallel already connected.
+
+    batchspawner's ``req_queue``, ``req_partition``, ``req_account``, ``req_runtime``, ``req_memory``,
+    ``req_nprocs``, ``req_ngpus``, ``req_options``, ``req_prologue`` and ``req_epilogue`` are the site's defaults.
+    """
+
+    batch_system = Unicode("slurm", help="The batch system: ``slurm`` or ``local``.").tag(config=True)
+    environments = Dict(
+        help="""Software environments to choose from, the first is the default::
+
+            c.HPCSpawner.environments = {
+                "jupyter": {"path": "/opt/jupyter", "description": "Jupyter and Dask"},
+                "climate": {"modules": ["python/3.11", "climate-stack"], "description": "Climate tools"},
+            }
+
+        ``modules`` are loaded, then ``path/bin`` comes first in PATH.""").tag(config=True)
+    custom_environment = Bool(
+        False, help="Also take a path, or ``module:`` and names of modules, as software environment.").tag(config=True)
+    interfaces = Dict({"lab": "/lab", "notebook": "/tree"},
+                      help="Interfaces to choose from, by name: the URL that the session opens.").tag(config=True)
+    node_types = Dict(
+        help="Node types to choose from, by name: the batch system's constraint, for example ``{\"gpu\": \"a100\"}``. "
+             "Left empty, the features that the batch system reports.").tag(config=True)
+    profiles = Dict(
+        help="""Presets, by name. ``lock`` names the options that a user of the preset may not change::
+
+            c.HPCSpawner.profiles = {
+                "small": {"display_name": "Small", "description": "One core for an hour",
+                          "options": {"cores": 1, "walltime": "1h"}, "lock": ["cores"]},
+            }""").tag(config=True)
+    limits = Dict(
+        help="Largest values by option, for example ``{\"nodes\": 4, \"walltime\": \"8h\", \"memory\": \"64G\"}``. "
+             "For limits by group see JupyterHub's ``group_overrides``.").tag(config=True)
+    allowed = Dict(
+        help="The only values by option, for example ``{\"queue\": [\"debug\", \"normal\"]}``. The first is taken where "
+             "the user leaves the option open.").tag(config=True)
+    template_paths = List(
+        Unicode(), help="Directories with templates that come before the package's, for example ``job/slurm.sh.j2`` that "
+                        "begins with ``{% extends \"default/job/slurm.sh.j2\" %}`` and overrides a block.").tag(config=True)
+    session_root = Unicode(
+        "~/.local/share/jupyterhub-hpc-spawner",
+        help="Where the private directories of sessions are made; all nodes must see it. ``~`` is the user's home "
+             "(``req_homedir``), ``{username}`` the user's name.").tag(config=True)
+    port_range = Tuple(
+        Integer(), Integer(), default_value=(0, 0),
+        help="First and last port for single-user servers, where a firewall needs that; ``(0, 0)``: any.").tag(config=True)
+    quick_start = Bool(
+        True, help="Keep modules that no single-user server uses out of its process, so that it starts faster. Kernels are "
+                   "not touched.").tag(config=True)
+    helper = Unicode(help="Path of jupyterhub-hpc-spawner-helper, as it stands in the sudoers file.").tag(config=True)
+    helper_prefix = List(
+        Unicode(), help="Words before the helper's path, with ``{username}`` as a word of its own, for example "
+                        "``[\"ssh\", \"-l\", \"{username}\", \"login1\"]``. Left empty: as root none, otherwise sudo.").tag(config=True)
+    command_environment = Dict(
+        help="Variables for the batch system's commands, for example ``{\"SLURM_CONF\": \"/etc/slurm/slurm.conf\"}``."
+    ).tag(config=True)
+    status_interval = Float(5, help="Seconds between two questions to the batch system; one asks for all "
+                                    "sessions.").tag(config=True)
+    info_interval = Float(60, help="Seconds for which the form's view of the cluster is kept.").tag(config=True)
+
+    # Waiting in a queue is not a failure: hours, where JupyterHub's own default is a minute.
+    start_timeout = Integer(4 * 3600, help="Seconds that a session may wait in the queue and start.").tag(config=True)
+    http_timeout = Integer(120, help="Seconds until a server that said it listens must answer.").tag(config=True)
+
+    session = None
+    _submission = None
+
+    @default("env_keep")
+    def _env_keep_default(self):
+        """Nothing: the Hub's own PATH and Python mean nothing on a compute node."""
+        return []
+
+    @default("helper")
+    def _helper_default(self):
+        return default_helper()
+
+    @default("options_form")
+    def _options_form_default(self):
+        return HPCSpawner.make_form
+
+    @default("options_from_form")
+    def _options_from_form_default(self):
+        return self.read_form
+
+    @default("apply_user_options")
+    def _apply_user_options_default(self):
+        return HPCSpawner.check_options
+
+    @property
+    def cluster(self):
+        """The Cluster that all spawners of this Hub share."""
+        return private.shared(self, "hpc_spawner_cluster", self._make_cluster)
+
+    def _make_cluster(self):
+        system = find_batch_system(self.batch_system)()
+        helper = Helper(self.helper, self.helper_prefix, self.command_environment)
+        return Cluster(system, helper, self.command_environment, self.log, self.status_interval, self.info_interval)
+
+    @property
+    def policy(self):
+        defaults = {"queue": self.req_queue or self.req_partition, "account": self.req_account,
+                    "walltime": self.req_runtime, "memory": self.req_memory, "cores": self.req_nprocs,
+                    "gpus": self.req_ngpus}
+        return Policy(
+            defaults={name: value for name, value in defaults.items() if value},
+            profiles={name: Profile(**{**profile, "lock": tuple(profile.get("lock", ()))})
+                      for name, profile in self.profiles.items()},
+            environments={name: Environment(**{**env, "modules": tuple(env.get("modules", ()))})
+                          for name, env in self.environments.items()},
+            custom_environment=self.custom_environment, interfaces=self.interfaces, node_types=self.node_types,
+            limits=parse_limits(self.limits), allowed={name: tuple(values) for name, values in self.allowed.items()},
+            unsupported=self.cluster.system.unsupported(),
+        )
+
+    def parse_options(self, raw):
+        """Options under this site's policy and the cluster's limits. Raises OptionErrors."""
+        return parse_options(raw, self.policy, self.cluster.info, self.user.name)
+
+    def check_options(self, user_options):
+        """JupyterHub's hook before a start, for every road: form, REST, saved options. A bad field is a 400."""
+        try:
+            self.parse_options(user_options)
+        except OptionErrors as errors:
+            raise bad_options(errors) from None
+
+    async def make_form(self):
+        """The spawn form: last values, or a link's, or what was just refused with the reasons beside the fields."""
+        await self.apply_group_overrides()
+        info = await self.cluster.known_info()
+        values, errors = private.rejected(self.user) or (private.prefill(self), {})
+        return form.render(make_templates(self.template_paths), self.policy, info, self.user.name, values, errors)
+
+    def read_form(self, form_data):
+        """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""
+        values = form.read(form_data)
+        try:
+            return dump_options(self.parse_options(values))
+        except OptionErrors as errors:
+            private.reject(self.user, values, {error.field: error.message for error in errors.errors})
+            raise bad_options(errors) from None
+
+    def options_from_query(self, query_data):
+        """A link never starts a job: whoever follows it sees the form, filled in."""
+        raise PrefillOnly() from None
+
+    def render(self, options, session):
+        """(JobRequest, job script) of these Options: exactly what is submitted."""
+        request = staging.make_request(self, options, session.state.name, session.state.directory)
+        return request, render_script(request, self.cluster.system, make_templates(self.template_paths))
+
+    def new_session(self):
+        root = self.session_root.replace("{username}", self.user.name)
+        if root == "~" or root.startswith("~/"):
+            root = self.req_homedir + root[1:]
+        return Session.new(root.rstrip("/"), self.log)
+
+    async def start(self):
+        """Submit the job and wait until its server answers; the URL of the server."""
+        self.check_options(self.user_options)
+        options = self.parse_options(self.user_options)
+        self.session = self.new_session()
+        self.session.tell(5, "Submitting the job.")
+        # Shielded: a start that is cancelled now must still learn the job's id, or the job would be lost.
+        self._submission = asyncio.ensure_future(self._submit(options))
+        await asyncio.shield(self._submission)
+        try:
+            host, port = await self.session.listening(self.cluster.poller)
+        except StartFailed as failure:
+            failure.details = await self._clean_up()
+            raise
+        self.ip, self.port = host, port
+        return f"{'https' if self.internal_ssl else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _submit(self, options):
+        session = self.session
+        try:
+            request, script = self.render(options, session)
+            files = staging.session_files(self, options, session, request, self.cluster.system)
+            session.state.job_id = await self.cluster.submit(self.user.name, request, script, files)
+        except SubmitError as error:
+            raise StartFailed(400, f"The batch system refused the job: {error}") from error
+        except (HelperError, QueryError) as error:
+            self.log.error("No job for %s: %s", self._log_name, error)
+            raise StartFailed(503, f"The job could not be submitted: {error}. Try again; if it stays so, tell your "
+                                   "site's support.") from error
+        private.persist(self)
+        self.log.info("Session %s of %s is job %s", session.state.name, self._log_name, session.state.job_id)
+        self.cluster.poller.watch(session.state.job_id)
+        session.tell(20, f"Job {session.state.job_id} is submitted.")
+
+    async def poll(self):
+        """None while the job may be there, also when nobody knows; 0 after its end."""
+        if self._submission and not self._submission.done():
+            return None
+        session = self.session
+        if session is None or session.over or not session.state.job_id:
+            return 0
+        if not session.has("ended"):
+            status = await self.cluster.poller.answered(session.state.job_id, timeout=10)
+            if status.state != JobState.FINISHED:
+                return None
+        await self._clean_up()
+        return 0
+
+    async def stop(self, now=False):
+        """End the job and remove its directory; ``now`` does not wait for the job's own orderly end."""
+        if self._submission:
+            await asyncio.wait([self._submission])
+        if self.session is None or not self.session.state.job_id:
+            return
+        await self.cluster.cancel(self.user.name, self.session.state.job_id)
+        if not now:
+            try:
+                await asyncio.wait_for(self.session.ended(self.cluster.poller), STOP_TIMEOUT)
+            except asyncio.TimeoutError:
+                self.log.warning("Job %s was cancelled and has not ended yet", self.session.state.job_id)
+        await self._clean_up()
+
+    async def _clean_up(self):
+        """The end of the session's log; its directory is removed and nobody asks for its job any more."""
+        session = self.session
+        session.over = True
+        self.cluster.poller.forget(session.state.job_id)
+        return await self.cluster.end(self.user.name, session.state.directory, LOG_LINES)
+
+    def take_report(self, report, peer):
+        """The job's call-back, after it proved itself."""
+        self.session.report(report, peer)
+        private.persist(self)
+        if report.phase == "ended" and self._poll_callback:
+            asyncio.ensure_future(self.poll_and_notify())
+
+    async def progress(self):
+        """The waiting page's lines."""
+        while self.session is None:
+            await asyncio.sleep(0.05)
+        async for event in self.session.follow():
+            yield event
+
+    def get_state(self):
+        state = super().get_state()
+        if self.session is not None:
+            state["session"] = self.session.dump()
+        return state
+
+    def load_state(self, state):
+        super().load_state(state)
+        if "session" in state:
+            self.session = Session.load(state["session"], self.log)
+
+    def clear_state(self):
+        super().clear_state()
+        self.session = None
+        self._submission = None

@@ -1,0 +1,130 @@
+"""The words the rooms speak to each other: frozen dataclasses, no logic."""
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Mapping
+
+
+class JobState(Enum):
+    """Where a job is, in the words of every batch system."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    FINISHED = "finished"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What the batch system says of one job.
+
+    ``code`` is its own word for the state, ``reason`` its own word for why; ``explanation`` says that in
+    plain words. ``can_start`` is False where the job will wait for ever as it stands. ``host`` is the node
+    that runs the job script. ``start_estimate`` is in the batch system's local time, ``time_left`` in seconds.
+    """
+
+    state: JobState
+    code: str = ""
+    reason: str = ""
+    explanation: str = ""
+    can_start: bool = True
+    host: str = ""
+    nodes: str = ""
+    start_estimate: datetime | None = None
+    time_left: int | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ran to its end."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Queue:
+    """One queue (Slurm: partition) and its limits; times in seconds, memory in bytes, counts per node.
+
+    None means that there is no limit, or that the batch system does not tell.
+    """
+
+    name: str
+    default: bool = False
+    up: bool = True
+    max_walltime: int | None = None
+    default_walltime: int | None = None
+    max_nodes: int | None = None
+    total_nodes: int = 0
+    idle_nodes: int = 0
+    cores: int | None = None
+    memory: int | None = None
+    gpus: Mapping[str, int] = field(default_factory=dict)
+    features: tuple[str, ...] = ()
+    accounts: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Nodes set aside for some users or accounts; empty tuples mean that this does not restrict it."""
+
+    name: str
+    users: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class ClusterInfo:
+    """What the form can offer. ``accounts`` and ``qos`` are by user name."""
+
+    queues: tuple[Queue, ...] = ()
+    accounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    qos: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reservations: tuple[Reservation, ...] = ()
+
+    def queue(self, name):
+        """The queue of that name (of no name: the default one), or None."""
+        for queue in self.queues:
+            if queue.name == name or (not name and queue.default):
+                return queue
+        return None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A software environment: modules to load, then ``path/bin`` put first in PATH."""
+
+    path: str = ""
+    modules: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """Everything a job script is made from; every value is validated, none is quoted.
+
+    Counts, ``memory`` (bytes) and ``gpus`` are per node, ``walltime`` is in seconds.
+    """
+
+    name: str
+    session_dir: str
+    nodes: int = 1
+    queue: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    reservation: str | None = None
+    constraint: str | None = None
+    cores: int | None = None
+    memory: int | None = None
+    gpus: int | None = None
+    gpu_type: str | None = None
+    walltime: int | None = None
+    environment: Environment = Environment()
+    extra_directives: tuple[str, ...] = ()
+    prologue: str = ""
+    epilogue: str = ""

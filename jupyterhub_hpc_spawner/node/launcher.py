@@ -1,0 +1,156 @@
+"""The first process of a session: starts the server and the runtimes side by side and ends them together.
+
+Reads ``plan.json`` beside it, reports to the Hub, and lives exactly as long as the server. Nothing of the
+session outlives it, so that no allocation idles on.
+"""
+import asyncio
+import json
+import os
+import sys
+import time
+from functools import partial
+from urllib.parse import urlsplit, urlunsplit
+
+from . import network
+from .processes import Child, ending_event, first_of
+from .report import Reporter, say
+from .server import server_argv
+from .session_file import SessionFile
+
+SERVER_GRACE = 5
+GOODBYE = 2
+
+
+def launch(directory):
+    with open(os.path.join(directory, "plan.json")) as plan:
+        return asyncio.run(Launcher(directory, json.load(plan)).run())
+
+
+class Launcher:
+    """One session on its first node. ``plan`` is what the Hub staged: see ``hub/staging.py``."""
+
+    def __init__(self, directory, plan):
+        self.directory = directory
+        self.plan = plan
+        self.address = network.address_towards(os.environ["JUPYTERHUB_API_URL"])
+        self.reporter = Reporter(plan["session"], plan["secret"])
+        self.session_file = SessionFile(self.path("session.json"), **self._facts())
+        self.runtimes = []
+        self.server_python = ""
+
+    def path(self, *names):
+        return os.path.join(self.directory, *names)
+
+    def node_command(self, verb, *arguments):
+        """The argument list that runs a verb of the staged code, here or on another node of the job."""
+        return [sys.executable, self.path("run.py"), verb, *arguments]
+
+    async def run(self):
+        """The exit status of the job: 0 for an orderly end, the server's own otherwise."""
+        ending = ending_event(asyncio.get_running_loop())
+        say("session %s on %s (%s)" % (self.plan["session"], os.uname().nodename, self.address))
+        os.environ["HPC_SESSION_FILE"] = self.session_file.path
+        started = asyncio.ensure_future(self._call("started"))
+        try:
+            self._change_directory()
+            self._prepare_runtimes()
+            with network.hold_port(self.address, *self.plan["port_range"]) as held:
+                server = await self._start_server(held.getsockname()[1])
+                tasks = [asyncio.ensure_future(runtime.run()) for runtime in self.runtimes]
+                tasks.append(asyncio.ensure_future(self._report_listening(held.getsockname()[1], started)))
+                try:
+                    await first_of(server.wait(), ending.wait())
+                    return await self._verdict(server, ending)
+                finally:
+                    await self._end(server, tasks)
+        except (OSError, LookupError) as error:
+            say("the session cannot start: %s" % error)
+            await self._call("failed", message=str(error)[:1000])
+            return 1
+
+    async def _call(self, phase, **fields):
+        report = partial(self.reporter.report, phase, address=self.address, **fields)
+        return await asyncio.get_running_loop().run_in_executor(None, report)
+
+    def _facts(self):
+        """For the session file; every batch system's script sets HPC_JOB_ID and HPC_JOB_NODES."""
+        walltime = self.plan["walltime"]
+        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""),
+                     nodes=os.environ.get("HPC_JOB_NODES", "").split() or [os.uname().nodename])
+        if end.isdigit() or walltime:
+            facts["ends"] = int(end) if end.isdigit() else int(time.time()) + walltime
+        return facts
+
+    def _change_directory(self):
+        wanted = os.path.expanduser(self.plan["working_dir"] or "~")
+        try:
+            os.chdir(wanted)
+        except OSError as error:
+            raise LookupError("the working directory %s cannot be used: %s" % (wanted, error.strerror))
+
+    def _prepare_runtimes(self):
+        """Ports and environment first: the server and so every kernel must know them from its start."""
+        for plan in self.plan["runtimes"]:
+            if plan["name"] == "dask":
+                from .dask import Dask
+                self.runtimes.append(Dask(self, plan))
+        for runtime in self.runtimes:
+            os.environ.update(runtime.prepare())
+        self.session_file.update()
+
+    async def _start_server(self, port):
+        try:
+            argv, self.server_python = server_argv(self.plan["command"], self.path("run.py"), self.plan["quick_start"])
+        except FileNotFoundError as error:
+            raise LookupError("%s is not in this software environment (PATH is %s)"
+                              % (error, os.environ.get("PATH", "")))
+        url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
+        netloc = "%s:%d" % (network.bracketed(self.address), port)
+        env = dict(os.environ, JUPYTERHUB_SERVICE_URL=urlunsplit(url._replace(netloc=netloc)))
+        return await Child.start("server", argv, env)
+
+    async def _report_listening(self, port, started):
+        """Once, when the server answers: a Hub that asks earlier only waits between its tries."""
+        secure = os.environ["JUPYTERHUB_SERVICE_URL"].startswith("https:")
+        while not network.listens_here(self.address, port) or not await self._answers(port, secure):
+            await asyncio.sleep(0.03)
+        self.session_file.update(server={"address": self.address, "port": port})
+        say("the server answers on %s port %d" % (self.address, port))
+        await started
+        await self._call("listening", port=port)
+
+    async def _answers(self, port, secure):
+        try:
+            reader, writer = await asyncio.open_connection(self.address, port)
+        except OSError:
+            return False
+        try:
+            if secure:
+                return True
+            path = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "api"
+            writer.write(("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, self.address)).encode())
+            return (await reader.readline()).startswith(b"HTTP/")
+        except OSError:
+            return False
+        finally:
+            writer.close()
+
+    async def _verdict(self, server, ending):
+        if ending.is_set():
+            say("told to end: the job was cancelled, stopped, or is at its walltime")
+            return 0
+        code = server.process.returncode
+        say("the server ended with status %d" % code)
+        if "server" not in self.session_file.data:
+            await self._call("failed", message="The server ended with status %d before it answered." % code)
+        return code if code >= 0 else 128 - code
+
+    async def _end(self, server, tasks):
+        for task in tasks:
+            task.cancel()
+        self.session_file.update(end=int(time.time()))
+        await asyncio.gather(*(runtime.end() for runtime in self.runtimes), server.end(SERVER_GRACE),
+                             return_exceptions=True)
+        say("the session has ended")
+        await self._call("ended", patience=GOODBYE)

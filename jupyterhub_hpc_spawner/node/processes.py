@@ -1,0 +1,72 @@
+"""Child processes that end when they are told to, and never outlive their session."""
+import asyncio
+import os
+import signal
+
+
+class Child:
+    """A program in a process group of its own, so that its children go with it."""
+
+    def __init__(self, name, process):
+        self.name = name
+        self.process = process
+
+    @classmethod
+    async def start(cls, name, argv, env=None, log=None):
+        """``log`` is a path that takes the program's output; without one it is ours."""
+        output = open(log, "ab") if log else None
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        finally:
+            if output:
+                output.close()
+        return cls(name, process)
+
+    async def wait(self):
+        return await self.process.wait()
+
+    async def end(self, grace):
+        """Ask, then after ``grace`` seconds kill; whatever is left of the group is killed too."""
+        if self.process.returncode is None:
+            self._signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(self.process.wait(), grace)
+            except asyncio.TimeoutError:
+                pass
+        self._signal(signal.SIGKILL)
+        await self.process.wait()
+
+    def _signal(self, number):
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def ending_event(loop):
+    """An event that any signal to end sets: scancel, the walltime's warning, a closed terminal."""
+    event = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        loop.add_signal_handler(number, event.set)
+    return event
+
+
+async def first_of(*awaitables):
+    """Wait until one is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def tail(path, lines=15):
+    """The last lines of a log, "" where there is none."""
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - 8192))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

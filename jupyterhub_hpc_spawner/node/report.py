@@ -1,0 +1,65 @@
+"""The call to the Hub: which phase this session is in. Typed fields and the job's own secret, nothing else."""
+import json
+import os
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+
+PATIENCE = 120
+
+
+class Reporter:
+    """Tells the Hub the phases of one session; ``secret`` proves that this is the session's own job."""
+
+    def __init__(self, session, secret):
+        self.url = os.environ["JUPYTERHUB_API_URL"].rstrip("/") + "/hpc-spawner/report"
+        self.token = os.environ["JUPYTERHUB_API_TOKEN"]
+        self.session = session
+        self.secret = secret
+
+    def report(self, phase, patience=PATIENCE, **fields):
+        """True where the Hub took it. Tries again for ``patience`` seconds: a Hub may be restarting. Blocks."""
+        body = json.dumps(dict(fields, phase=phase, session=self.session, secret=self.secret)).encode()
+        give_up = time.monotonic() + patience
+        pause = 0.2
+        while True:
+            try:
+                self._post(body)
+                return True
+            except urllib.error.HTTPError as error:
+                if error.code not in (429, 500, 502, 503, 504):
+                    say("the Hub refused the report %r: %s %s" % (phase, error.code, error.reason))
+                    return False
+                reason = error
+            except OSError as error:
+                reason = error
+            if time.monotonic() > give_up:
+                say("the Hub at %s cannot be reached: %s" % (self.url, reason))
+                return False
+            time.sleep(pause)
+            pause = min(pause * 2, 5)
+
+    def _post(self, body):
+        headers = {"Authorization": "token " + self.token, "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url, body, headers)
+        # No proxy of the environment: the Hub is inside the cluster's network.
+        handlers = [urllib.request.ProxyHandler({})]
+        if self.url.startswith("https:"):
+            handlers.append(urllib.request.HTTPSHandler(context=_tls()))
+        with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
+            answer.read()
+
+
+def _tls():
+    """The Hub's internal certificates where it uses them, the system's otherwise."""
+    context = ssl.create_default_context(cafile=os.environ.get("JUPYTERHUB_SSL_CLIENT_CA") or None)
+    if os.environ.get("JUPYTERHUB_SSL_CERTFILE"):
+        context.load_cert_chain(os.environ["JUPYTERHUB_SSL_CERTFILE"], os.environ["JUPYTERHUB_SSL_KEYFILE"])
+    return context
+
+
+def say(text):
+    """A line of the session's log."""
+    print(time.strftime("[%H:%M:%S] ") + text, file=sys.stderr, flush=True)

@@ -1,0 +1,44 @@
+"""The single-user server's process: as it is, only faster to start."""
+import os
+import runpy
+import shutil
+import sys
+
+
+def serve(arguments):
+    """Become the server: ``arguments`` are ``quick`` or ``plain``, then the server's command line."""
+    mode, command = arguments[0], arguments[1:]
+    sys.argv = command
+    if mode == "quick":
+        from .quick_start import prepare
+        prepare()
+    sys.path[0] = os.path.dirname(command[0])
+    runpy.run_path(command[0], run_name="__main__")
+
+
+def server_argv(command, run_py, quick):
+    """The argument list that starts the server, and the Python that it runs on ("" if it is no Python script).
+
+    A Python script is run by the interpreter of its first line, in our wrapper; anything else is run as it is.
+    FileNotFoundError where the command is not there.
+    """
+    path = shutil.which(command[0])
+    if path is None:
+        raise FileNotFoundError(command[0])
+    python = _interpreter(path)
+    if not python:
+        return [path, *command[1:]], ""
+    return [python, run_py, "server", "quick" if quick else "plain", path, *command[1:]], python
+
+
+def _interpreter(path):
+    with open(path, "rb") as script:
+        first = script.readline(512)
+        second = script.readline(512)
+    words = first[2:].decode(errors="replace").split() if first.startswith(b"#!") else []
+    if words[:1] == ["/bin/sh"] and second.startswith(b"'''exec'"):
+        # pip's way around interpreter paths that are too long for the kernel: '''exec' "/long/path/python" "$0" "$@"
+        words = [second.decode(errors="replace").split("'''exec'", 1)[1].split('"$0"')[0].strip().strip('"')]
+    if len(words) == 1 and os.path.basename(words[0]).startswith("python") and os.access(words[0], os.X_OK):
+        return words[0]
+    return ""

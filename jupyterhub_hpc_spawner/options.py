@@ -1,0 +1,303 @@
+"""The option vocabulary: any input (form, REST body, saved options) to Options, or OptionErrors.
+
+One flat JSON object, the same on every road. ``Options`` declares each key once: its type, its label and help
+for the form, and its section there. ``parse_options`` is the only way to make one.
+"""
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Mapping
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from .errors import ConfigError, OptionError, OptionErrors
+from .model import ClusterInfo, Environment
+from .units import format_memory, format_walltime, parse_memory, parse_walltime
+
+# What may stand unquoted in a directive of any batch system: no space, no quote, no leading dash.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@:/=-]{0,127}")
+_MAX_TEXT = 4096
+_MODULES = "module:"
+
+
+def _name(value):
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError("may only hold letters, digits and _ . + @ : / = - (at most 128)")
+    return value
+
+
+def _count(value):
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError("must be a whole number")
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ValueError("must be a whole number")
+    if not 0 <= int(value) < 10 ** 9:
+        raise ValueError("must be a whole number, not negative and below a billion")
+    return int(value)
+
+
+def _positive(value):
+    value = _count(value)
+    if value == 0:
+        raise ValueError("must be at least 1")
+    return value
+
+
+def _memory(value):
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError("must be text, for example 16G")
+    size = parse_memory(value)
+    if not 0 < size < 1 << 60:
+        raise ValueError("must be more than nothing and less than an exabyte")
+    return size
+
+
+def _walltime(value):
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError("must be text, for example 04:00:00")
+    seconds = parse_walltime(value)
+    if not 0 < seconds <= 3650 * 86400:
+        raise ValueError("must be more than nothing and at most ten years")
+    return seconds
+
+
+def _text(value):
+    if not isinstance(value, str) or len(value) > _MAX_TEXT:
+        raise ValueError(f"must be text of at most {_MAX_TEXT} characters")
+    if any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in value):
+        raise ValueError("may not hold line breaks or control characters")
+    return value
+
+
+def _directory(value):
+    value = _text(value)
+    if not value.startswith(("/", "~/")) and value != "~":
+        raise ValueError("must be an absolute path, or begin with ~/")
+    return value
+
+
+def _environment(value):
+    value = _text(value)
+    if value.startswith(_MODULES):
+        if not value[len(_MODULES):].split():
+            raise ValueError("name at least one module after module:")
+        for module in value[len(_MODULES):].split():
+            _name(module)
+        return value
+    return _directory(value) if value.startswith(("/", "~")) else _name(value)
+
+
+def _flag(value):
+    words = {"true": True, "on": True, "1": True, "yes": True, "false": False, "off": False, "0": False, "no": False}
+    value = words.get(value.lower(), value) if isinstance(value, str) else value
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+Count = Annotated[int, BeforeValidator(_count)]
+Positive = Annotated[int, BeforeValidator(_positive)]
+Memory = Annotated[int, BeforeValidator(_memory)]
+Walltime = Annotated[int, BeforeValidator(_walltime)]
+Directory = Annotated[str, BeforeValidator(_directory)]
+EnvironmentName = Annotated[str, BeforeValidator(_environment)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+
+def _option(section, label, help="", default=None):
+    return Field(default, title=label, description=help, json_schema_extra={"section": section})
+
+
+class Options(BaseModel):
+    """One validated request. Counts and ``memory`` (bytes) are per node, ``walltime`` is in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: Name | None = _option("where", "Preset", "Fills in the rest; what you change below counts.")
+    cluster: Name | None = _option("where", "Cluster")
+    queue: Name | None = _option("where", "Queue", "Where the job waits and runs.")
+    account: Name | None = _option("where", "Account", "The project that pays. Empty: your default.")
+    qos: Name | None = _option("where", "Quality of service")
+    reservation: Name | None = _option("where", "Reservation", "For courses and dedicated time.")
+    node_type: Name | None = _option("resources", "Node type")
+    nodes: Positive = _option("resources", "Nodes", "Dask workers run on all of them.", 1)
+    walltime: Walltime | None = _option("resources", "Walltime", "hours:minutes:seconds, or 4h, 90m, 1d12h.")
+    cores: Positive | None = _option("resources", "Cores per node")
+    memory: Memory | None = _option("resources", "Memory per node", "With a unit, for example 16G.")
+    gpus: Count | None = _option("resources", "GPUs per node")
+    gpu_type: Name | None = _option("resources", "GPU type")
+    environment: EnvironmentName | None = _option("software", "Software environment")
+    interface: Name | None = _option("software", "Interface")
+    working_dir: Directory | None = _option("software", "Working directory", "Empty: your home directory.")
+    dask: Flag = _option("parallel", "Start Dask automatically",
+                         "Client() is then connected to workers on all nodes.", False)
+    dask_workers_per_node: Positive | None = _option("parallel", "Dask workers per node", "Empty: by the cores.")
+    dask_threads_per_worker: Positive | None = _option("parallel", "Threads per Dask worker", "Empty: by the cores.")
+    ipyparallel: Flag = _option("parallel", "Start IPyParallel automatically, with MPI", "", False)
+    ipyparallel_engines_per_node: Positive | None = _option("parallel", "Engines per node", "Empty: one per core.")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A site's preset: a name for people, the options it fills in, and those a user may not change."""
+
+    options: Mapping[str, Any]
+    display_name: str = ""
+    description: str = ""
+    lock: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a site offers and allows; see the traits of the same names for how it is configured.
+
+    ``limits`` are largest values by field (bytes, seconds, counts); ``allowed`` are the only values by field.
+    """
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+    custom_environment: bool = False
+    interfaces: Mapping[str, str] = field(default_factory=dict)
+    node_types: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unsupported: frozenset[str] = frozenset()
+
+
+_LIMITED = {"memory": (_memory, format_memory), "walltime": (_walltime, format_walltime)}
+
+
+def parse_limits(limits):
+    """The trait ``limits`` as numbers: ``{"walltime": "8h"}`` to ``{"walltime": 28800}``. Raises ConfigError."""
+    parsed = {}
+    for name, value in limits.items():
+        if name not in Options.model_fields:
+            raise ConfigError(f"limits: {name!r} is not an option")
+        try:
+            parsed[name] = _LIMITED.get(name, (_count, str))[0](value)
+        except ValueError as error:
+            raise ConfigError(f"limits[{name!r}]: {error}") from error
+    return parsed
+
+
+def parse_options(raw, policy=Policy(), info=ClusterInfo(), user=""):
+    """Options from any road; ``raw`` is a mapping of the vocabulary's keys. Raises OptionErrors with every bad field."""
+    if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
+        raise OptionErrors([OptionError("options", "must be one JSON object")])
+    given = {key: value for key, value in raw.items() if value is not None and value != ""}
+    merged = {**policy.defaults, **_profile_options(given, policy), **given}
+    for name, values in policy.allowed.items():
+        merged.setdefault(name, values[0] if values else None)
+    merged = {key: value for key, value in merged.items() if value is not None and value != ""}
+    try:
+        options = Options.model_validate(merged)
+    except ValidationError as error:
+        raise OptionErrors([_explain(detail) for detail in error.errors()]) from None
+    options = _with_walltime(options, policy, info)
+    errors = [*_against_policy(options, policy), *_against_cluster(options, info, user)]
+    if errors:
+        raise OptionErrors(errors)
+    return options
+
+
+def dump_options(options):
+    """The JSON object that parses to ``options`` again, without what was left open."""
+    data = options.model_dump(exclude_none=True)
+    for name, (_, write) in _LIMITED.items():
+        if name in data:
+            data[name] = write(data[name])
+    return data
+
+
+def find_environment(value, policy):
+    """The Environment behind the option's value; of no value, the site's first. Raises OptionError."""
+    if value is None:
+        return next(iter(policy.environments.values()), Environment())
+    if value in policy.environments:
+        return policy.environments[value]
+    if policy.custom_environment and value.startswith(_MODULES):
+        return Environment(modules=tuple(value[len(_MODULES):].split()))
+    if policy.custom_environment and value.startswith(("/", "~")):
+        return Environment(path=value)
+    raise OptionError("environment", _choose(value, policy.environments))
+
+
+def _profile_options(given, policy):
+    name = given.get("profile")
+    if name is None:
+        return {}
+    if not isinstance(name, str) or name not in policy.profiles:
+        raise OptionErrors([OptionError("profile", _choose(name, policy.profiles))])
+    profile = policy.profiles[name]
+    changed = [key for key in profile.lock if key in given and given[key] != profile.options.get(key)]
+    if changed:
+        raise OptionErrors([OptionError(key, f"is fixed by the preset {name}") for key in changed])
+    return profile.options
+
+
+def _explain(detail):
+    name = str(detail["loc"][0])[:64] if detail["loc"] else "options"
+    if detail["type"] == "extra_forbidden":
+        return OptionError(name, "is not an option here")
+    cause = detail.get("ctx", {}).get("error")
+    return OptionError(name, str(cause or detail["msg"]))
+
+
+def _choose(value, names):
+    shown = ", ".join(list(names)[:20])
+    return f"there is no {str(value)[:64]!r} here" + (f"; choose one of {shown}" if shown else "")
+
+
+def _with_walltime(options, policy, info):
+    """A limit on walltime also holds for a request that leaves it to the queue."""
+    limit = policy.limits.get("walltime")
+    if limit is None or options.walltime is not None:
+        return options
+    queue = info.queue(options.queue)
+    default = queue.default_walltime if queue else None
+    return options.model_copy(update={"walltime": min(limit, default or limit)})
+
+
+def _against_policy(options, policy):
+    for name in sorted(policy.unsupported):
+        if getattr(options, name) not in (None, False):
+            yield OptionError(name, "cannot be chosen on this cluster")
+    for name, limit in policy.limits.items():
+        value = getattr(options, name)
+        if value is not None and value > limit:
+            yield OptionError(name, f"at most {_LIMITED.get(name, (None, str))[1](limit)} here")
+    for name, values in policy.allowed.items():
+        value = getattr(options, name)
+        if value is not None and value not in values:
+            yield OptionError(name, _choose(value, [v for v in values if v]))
+    for name, known in (("interface", policy.interfaces), ("node_type", policy.node_types)):
+        value = getattr(options, name)
+        if value is not None and known and value not in known:
+            yield OptionError(name, _choose(value, known))
+    try:
+        find_environment(options.environment, policy)
+    except OptionError as error:
+        yield error
+
+
+def _against_cluster(options, info, user):
+    accounts = info.accounts.get(user)
+    if options.account is not None and accounts and options.account not in accounts:
+        yield OptionError("account", _choose(options.account, accounts))
+    if not info.queues:
+        return
+    queue = info.queue(options.queue)
+    if queue is None:
+        if options.queue is not None:
+            yield OptionError("queue", _choose(options.queue, [q.name for q in info.queues]))
+        return
+    if not queue.up:
+        yield OptionError("queue", f"{queue.name} is not taking jobs at the moment")
+    gpus = queue.gpus.get(options.gpu_type, 0) if options.gpu_type else max(queue.gpus.values(), default=0)
+    limits = (("walltime", queue.max_walltime, format_walltime), ("nodes", queue.max_nodes, str),
+              ("cores", queue.cores, str), ("memory", queue.memory, format_memory), ("gpus", gpus, str))
+    for name, limit, write in limits:
+        value = getattr(options, name)
+        if value is not None and limit is not None and value > limit:
+            yield OptionError(name, f"at most {write(limit)} in queue {queue.name}")

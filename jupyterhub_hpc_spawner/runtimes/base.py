@@ -1,0 +1,21 @@
+"""The contract of a parallel runtime: what the notebook's environment gets and what the launcher starts.
+
+Knows nothing of batch systems; ``remote_run`` is the only way to other nodes. The part that starts things has the
+same name in ``node/``.
+"""
+from typing import Any, Mapping, Protocol
+
+from ..options import Options
+
+
+class Runtime(Protocol):
+    name: str
+
+    def wanted(self, options: Options) -> bool:
+        """Whether the user asked for it."""
+
+    def environment(self, session_dir: str) -> Mapping[str, str]:
+        """Variables of the whole session: server, kernels and the runtime's own processes."""
+
+    def plan(self, options: Options, remote_run: list[str]) -> dict[str, Any]:
+        """What ``node/`` needs to start it: JSON with ``name``."""
