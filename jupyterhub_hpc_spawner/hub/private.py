@@ -32,9 +32,17 @@ def rejected(user):
     return found
 
 
+def unwrap(user_options):
+    """The options of a REST body: JupyterHub 5 hands on the whole body where 6 takes out ``user_options``."""
+    if isinstance(user_options, dict) and user_options.keys() <= {"user_options", "display_name"}:
+        return user_options.get("user_options") or {}
+    return user_options
+
+
 def prefill(spawner):
     """What the form shows: the link's values over those of the last time."""
-    values = dict(spawner.orm_spawner.user_options or {})
+    saved = unwrap(spawner.orm_spawner.user_options)
+    values = dict(saved) if isinstance(saved, dict) else {}
     request = getattr(spawner.handler, "request", None)
     if request is not None and request.method == "GET":
         query = {key.removeprefix("opt-"): [word.decode(errors="replace") for word in words]

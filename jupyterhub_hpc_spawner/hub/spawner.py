@@ -138,7 +138,7 @@ class HPCSpawner(BatchSpawnerBase):
 
     def parse_options(self, raw):
         """Options under this site's policy and the cluster's limits. Raises OptionErrors."""
-        return parse_options(raw, self.policy, self.cluster.info, self.user.name)
+        return parse_options(private.unwrap(raw), self.policy, self.cluster.info, self.user.name)
 
     def check_options(self, user_options):
         """JupyterHub's hook before a start, for every road: form, REST, saved options. A bad field is a 400."""

@@ -60,14 +60,20 @@ class Dask:
         """Start, then stay with it; what went wrong is in the session file and in the log."""
         try:
             await self._start()
-            await asyncio.wait([asyncio.ensure_future(self.scheduler.wait())])
-            self._failed("the scheduler ended", "dask-scheduler.log")
+            code = await self.scheduler.wait()
+            self._failed("the scheduler ended with status %d" % code, "dask-scheduler.log")
         except asyncio.TimeoutError:
             self._failed("the scheduler did not answer within %d s" % START_TIMEOUT, "dask-scheduler.log")
         except OSError as error:
             self._failed(str(error), "dask-scheduler.log")
+        await self._end_processes()
 
     async def end(self):
+        await self._end_processes()
+        self.held.close()
+        shutil.rmtree(self.private, ignore_errors=True)
+
+    async def _end_processes(self):
         """The scheduler first: workers that lose it end by themselves; all at once they can hang for ever."""
         if self.scheduler:
             await self.scheduler.end(SCHEDULER_GRACE)
@@ -77,8 +83,6 @@ class Dask:
             except asyncio.TimeoutError:
                 pass
             await self.workers.end(2 * WORKER_GRACE)
-        self.held.close()
-        shutil.rmtree(self.private, ignore_errors=True)
 
     async def _start(self):
         port = self.held.getsockname()[1]

@@ -1,0 +1,51 @@
+"""``jupyterhub-hpc-spawner demo | render``: for newcomers and for administrators."""
+import argparse
+import asyncio
+import json
+import sys
+
+from .errors import HPCSpawnerError
+
+
+def main(argv=None):
+    """Run one command; the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except HPCSpawnerError as error:
+        print(f"{arguments.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="jupyterhub-hpc-spawner", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="a Hub on this machine, without a batch system")
+    demo.add_argument("--port", type=int, default=8000, help="the Hub's port on loopback")
+    demo.add_argument("--directory", default=".demo", help="where the demo keeps its database and its notebooks")
+    demo.set_defaults(run=_demo)
+    render = commands.add_parser("render", help="print the job script that these options give")
+    render.add_argument("--config", required=True, help="the site's jupyterhub_config.py")
+    render.add_argument("--user", required=True, help="whose session it would be")
+    render.add_argument("--options", default="{}", help="JSON of the option vocabulary", type=json.loads)
+    render.set_defaults(run=_render)
+    return parser
+
+
+def _demo(arguments):
+    from .demo import run_demo
+    return run_demo(arguments.directory, arguments.port)
+
+
+def _render(arguments):
+    """Exactly what would be submitted, but for the session's random name."""
+    from .hub.offline import make_spawner
+    spawner = make_spawner(arguments.config, arguments.user)
+    asyncio.run(spawner.cluster.known_info(patience=30))
+    _, script = spawner.render(spawner.parse_options(arguments.options), spawner.new_session())
+    print(script, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

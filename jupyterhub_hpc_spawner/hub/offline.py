@@ -1,0 +1,17 @@
+"""A spawner without a Hub, from a site's configuration file: for the commands that look at one."""
+from types import SimpleNamespace
+
+from jupyterhub.app import JupyterHub
+
+from .spawner import HPCSpawner
+
+
+def make_spawner(config_file, username):
+    """The HPCSpawner that this configuration gives the user; it cannot start anything."""
+    app = JupyterHub()
+    app.config_file = config_file
+    app.load_config_file(config_file)
+    cls = app.spawner_class if issubclass(app.spawner_class, HPCSpawner) else HPCSpawner
+    spawner = cls(config=app.config, parent=app)
+    spawner.user = SimpleNamespace(name=username, settings={}, groups=[])
+    return spawner

@@ -1,0 +1,94 @@
+"""A real Hub on the ``local`` batch system, with the oldest and the newest supported JupyterHub."""
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+from support.running_hub import RunningHub, wait_for
+
+ENVIRONMENTS = [Path(path) for path in os.environ.get("HPC_TEST_ENVIRONMENTS", "").split(":") if path]
+USER = pwd.getpwuid(os.getuid()).pw_name
+
+CONFIG = """
+import os
+HOME = "{home}"
+c.HPCSpawner.batch_system = "local"
+c.HPCSpawner.status_interval = 1
+c.HPCSpawner.environments = {{"test": {{"path": "{environment}", "description": "Test environment"}},
+                             "gone": {{"path": "/nonexistent/environment", "description": "Removed"}}}}
+# The helper as it is, but in a home directory of the test's own.
+c.HPCSpawner.helper_prefix = ["env", "HOME=" + HOME, "HPC_LOCAL_JOBS=" + HOME + "/jobs"]
+c.HPCSpawner.command_environment = {{"HPC_LOCAL_JOBS": HOME + "/jobs"}}
+c.HPCSpawner.session_root = HOME + "/sessions"
+c.HPCSpawner.args = ["--allow-root"]
+"""
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS or [None], ids=lambda path: path.name if path else "none")
+def environment(request):
+    """An environment with a JupyterHub and this package."""
+    if request.param is None:
+        pytest.skip("HPC_TEST_ENVIRONMENTS names no environment; run the tests with make")
+    return request.param
+
+
+class LocalHub(RunningHub):
+    """The Hub, its user, and the home directory where everything of its sessions is."""
+
+    user = USER
+
+    def __init__(self, directory, environment, extra=""):
+        self.home = Path(directory) / "home"
+        self.home.mkdir(mode=0o700)
+        super().__init__(directory, environment / "bin", CONFIG.format(home=self.home, environment=environment) + extra)
+
+    @property
+    def server_url(self):
+        return f"{self.url}/user/{self.user}/"
+
+    def end_session(self):
+        if self.servers(self.user):
+            self.stop_server(self.user)
+
+    def leftovers(self):
+        """Processes whose environment or command line names this home."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._ours(pid)]
+
+    def _ours(self, pid):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False
+        return f"{self.home}/sessions".encode() in words
+
+    def assert_nothing_left(self):
+        wait_for(lambda: not self.leftovers(), 20, lambda: f"processes are left: {self.leftovers()}")
+        sessions = self.home / "sessions"
+        assert not sessions.exists() or not list(sessions.iterdir())
+
+
+@pytest.fixture(scope="module")
+def hub(environment, tmp_path_factory):
+    hub = LocalHub(tmp_path_factory.mktemp("hub"), environment).start()
+    hub.add_user(hub.user)
+    yield hub
+    hub.end_session()
+    hub.stop()
+
+
+@pytest.fixture
+def session(hub):
+    """A running session with Dask; the next test that wants one takes the same."""
+    if not hub.servers(hub.user):
+        events = hub.spawn(hub.user, {"dask": True, "dask_workers_per_node": 2, "dask_threads_per_worker": 1})
+        assert events[-1].get("ready"), events
+    return hub
+
+
+@pytest.fixture
+def idle(hub):
+    """The Hub without a session, before and after."""
+    hub.end_session()
+    yield hub
+    hub.end_session()
+    (hub.home / ".jupyterhub.env").unlink(missing_ok=True)
