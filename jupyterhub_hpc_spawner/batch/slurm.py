@@ -58,6 +58,9 @@ REASONS = {
 }
 
 
+_UNREACHABLE = re.compile("Unable to contact slurm controller|Socket timed out|Zero Bytes were transmitted")
+
+
 class Slurm:
     name = "slurm"
     template = "job/slurm.sh.j2"
@@ -70,7 +73,8 @@ class Slurm:
         last = completed.stdout.strip().rpartition("\n")[2].partition(";")[0].strip()
         if completed.returncode != 0 or not re.fullmatch(r"[0-9]{1,20}", last):
             words = completed.stderr.strip() or completed.stdout.strip() or f"exit status {completed.returncode}"
-            raise SubmitError(words.replace("sbatch: error: ", ""))
+            words = words.replace("sbatch: error: ", "")
+            raise (QueryError if _UNREACHABLE.search(words) else SubmitError)(words)
         return last
 
     def status_command(self):

@@ -140,10 +140,11 @@ class HPCSpawner(BatchSpawnerBase):
         """Options under this site's policy and the cluster's limits. Raises OptionErrors."""
         return parse_options(private.unwrap(raw), self.policy, self.cluster.info, self.user.name)
 
-    def check_options(self, user_options):
+    async def check_options(self, user_options):
         """JupyterHub's hook before a start, for every road: form, REST, saved options. A bad field is a 400."""
+        await self.cluster.known_info()
         try:
-            self.parse_options(user_options)
+            return self.parse_options(user_options)
         except OptionErrors as errors:
             raise bad_options(errors) from None
 
@@ -180,8 +181,7 @@ class HPCSpawner(BatchSpawnerBase):
 
     async def start(self):
         """Submit the job and wait until its server answers; the URL of the server."""
-        self.check_options(self.user_options)
-        options = self.parse_options(self.user_options)
+        options = await self.check_options(self.user_options)
         self.session = self.new_session()
         self.session.tell(5, "Submitting the job.")
         # Shielded: a start that is cancelled now must still learn the job's id, or the job would be lost.

@@ -97,8 +97,8 @@ class RunningHub:
             return [{"failed": True, "message": answer.json["message"], "status": answer.status}]
         return self.progress(user, server)
 
-    def progress(self, user, server="", until=("ready", "failed")):
-        """The events of the progress stream, up to the first that has one of the keys."""
+    def progress(self, user, server="", until=lambda event: event.get("ready") or event.get("failed")):
+        """The events of the progress stream, up to the first that ``until`` is true of."""
         path = f"{self.url}/hub/api/users/{user}/{server_path(server)}/progress"
         events = []
         stream = urllib.request.urlopen(urllib.request.Request(path, headers=headers(TOKEN)), timeout=120)
@@ -106,7 +106,7 @@ class RunningHub:
             for line in stream:
                 if line.startswith(b"data: "):
                     events.append(json.loads(line[6:]))
-                    if any(events[-1].get(key) for key in until):
+                    if until(events[-1]):
                         break
         return events
 

@@ -1,0 +1,172 @@
+"""Sessions on a real cluster, from the form or REST to JupyterLab and back to nothing."""
+import ast
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.kernel import run_code
+from support.running_hub import request, wait_for
+
+WORKERS = """
+import socket
+from dask.distributed import Client
+client = Client()
+client.wait_for_workers(4, timeout=60)
+print(sorted(client.run(socket.gethostname).values()))
+print(sum(client.gather(client.map(lambda x: x * x, range(1000)))))
+print(client.scheduler.address, client.dashboard_link)
+"""
+
+
+def test_client_has_workers_on_both_nodes(session):
+    token = session.user_token("alice")
+    hosts, total, line = run_code(session.server_url("alice"), token, WORKERS).splitlines()
+    nodes = ast.literal_eval(hosts)
+    assert len(nodes) == 4 and len(set(nodes)) == 2
+    assert int(total) == sum(x * x for x in range(1000))
+    address, link = line.split()
+    assert address.startswith("tls://10.") and link == "/user/alice/dask-dashboard/status"
+    assert request("GET", session.url + link, token=token).status == 200
+
+
+def test_the_session_file_names_job_nodes_and_end(session):
+    text = run_code(session.server_url("alice"), session.user_token("alice"),
+                    "import os; print(open(os.environ['HPC_SESSION_FILE']).read())")
+    facts = json.loads(text)
+    assert facts["job_id"] in session.cluster.jobs("alice")
+    assert len(facts["nodes"]) == 2 and facts["account"] == "geo"
+    assert facts["runtimes"]["dask"]["state"] == "running"
+    assert facts.get("ends", facts["start"] + 1) > facts["start"]
+
+
+REFUSED = """
+import sys
+from distributed import Client
+try:
+    Client(sys.argv[1], timeout=5)
+except Exception as error:
+    print("refused", type(error).__name__)
+else:
+    print("connected")
+"""
+
+
+@pytest.mark.parametrize("protocol", ["tls", "tcp"])
+def test_another_user_cannot_reach_the_scheduler(session, protocol):
+    address = json.loads(scheduler_facts(session))["address"].replace("tls://", f"{protocol}://")
+    for node in (None, "n1", "n3"):
+        done = session.cluster.run("bob", session.bin_dir / "python", "-c", REFUSED, address, node=node)
+        assert done.stdout.startswith("refused"), (node, done.stdout, done.stderr)
+
+
+def scheduler_facts(hub):
+    code = "import os, json; print(json.dumps(json.load(open(os.environ['HPC_SESSION_FILE']))['runtimes']['dask']))"
+    return run_code(hub.server_url("alice"), hub.user_token("alice"), code)
+
+
+def test_the_dashboard_answers_nobody_but_its_owner(session):
+    link = session.server_url("alice") + "dask-dashboard/status"
+    assert request("GET", link, follow=False).status == 302
+    assert request("GET", link, token=session.user_token("bob"), follow=False).status in (302, 403)
+    assert not [line for line in listeners() if "127.0.0.1" in line and "dask" in line]
+
+
+def listeners():
+    """Sockets that listen on this machine's nodes, with their programs."""
+    return subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True).stdout.splitlines()
+
+
+def test_the_job_shows_no_secret_to_anybody(session):
+    """Neither the scheduler's records nor the process list hold the token, the report's secret or the key."""
+    home = Path("~alice").expanduser()
+    directory = home / ".local/share/jupyterhub-hpc-spawner" / session.state("alice")["name"]
+    secrets = [json.loads((directory / "plan.json").read_text())["secret"]]
+    secrets += [line.split("=", 1)[1] for line in (directory / "environment.sh").read_text().splitlines()
+                if "API_TOKEN" in line]
+    job = session.state("alice")["job_id"]
+    seen = session.cluster.run("bob", "scontrol", "show", "job", "-dd", job).stdout
+    seen += session.cluster.run("bob", "sacct", "-P", "-j", job, "-o", "ALL").stdout
+    seen += session.cluster.run("alice", "scontrol", "write", "batch_script", job, "-").stdout
+    seen += session.cluster.run("bob", "ps", "-ef", "www").stdout + session.log.read_text()
+    assert len(secrets) >= 2 and not [secret for secret in secrets if secret in seen]
+    assert session.cluster.run("bob", "ls", directory).returncode != 0
+
+
+def test_the_scheduler_is_asked_once_for_all(session):
+    """Two sessions of two users: still one squeue an interval."""
+    session.spawn("bob", {})
+    settings = session.api("GET", "/users").json
+    assert {user["name"] for user in settings if user["servers"]} >= {"alice", "bob"}
+    session.stop_server("bob")
+    session.assert_nothing_left("bob")
+
+
+def test_stop_leaves_no_job_no_directory_no_process(session):
+    session.stop_server("alice")
+    session.assert_nothing_left("alice")
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"account": "nope"}, "account: there is no 'nope' here; choose one of"),
+    ({"queue": "nopart"}, "queue: there is no 'nopart' here; choose one of normal, debug, low"),
+    ({"walltime": "99-0"}, "walltime: at most 1-00:00:00 in queue normal"),
+    ({"queue": "debug", "walltime": "31:00"}, "walltime: at most 00:30:00 in queue debug"),
+    ({"memory": "999G"}, "memory: at most"),
+    ({"nodes": 4}, "nodes: at most 3 in queue normal"),
+    ({"gpus": 8}, "gpus: at most 2 in queue normal"),
+    ({"node_type": "nofeat"}, "The batch system refused the job: Batch job submission failed: Invalid feature"),
+    ({"reservation": "nores"}, "The batch system refused the job: Batch job submission failed: Requested reservation"),
+    ({"cores": 4, "gpus": 1, "gpu_type": "nokind"}, "gpus: at most 0"),
+])
+def test_a_request_that_cannot_be_is_refused_in_words(idle, options, words):
+    event = idle.spawn("alice", options)[-1]
+    assert event.get("failed") and words in event["message"]
+    assert not idle.servers("alice")
+    idle.assert_nothing_left("alice")
+
+
+@pytest.mark.parametrize(("environment", "words"), [
+    ("gone", "there is no Python in the software environment /nonexistent/environment"),
+    ("locked", "there is no Python in the software environment"),
+])
+def test_a_software_environment_that_cannot_be_used_is_named(idle, environment, words):
+    event = idle.spawn("alice", {"environment": environment})[-1]
+    assert event.get("failed") and words in event["message"]
+    idle.assert_nothing_left("alice")
+
+
+def test_a_bad_environment_file_of_the_user_is_shown(idle):
+    file = Path("~alice").expanduser() / ".jupyterhub.env"
+    file.write_text("module load nonsense/9.9\n")
+    event = idle.spawn("alice", {})[-1]
+    assert event.get("failed") and "module: command not found" in event["message"] and ".jupyterhub.env" in event["message"]
+
+
+def test_a_job_in_the_queue_tells_why_and_can_be_cancelled(idle):
+    """All nodes taken by bob: the page says so; the cancel reaches the scheduler."""
+    filler = idle.cluster.run("bob", "sbatch", "--parsable", "-A", "geo", "-N3", "--exclusive", "-t", "10", "--wrap",
+                              "sleep 600").stdout.strip()
+    idle.api("POST", "/users/alice/server", {"user_options": {"nodes": 1, "walltime": "10m"}})
+    events = idle.progress("alice", until=lambda event: "waiting in the queue: " in event["message"])
+    assert "next in line" in events[-1]["message"] or "other jobs are ahead" in events[-1]["message"]
+    idle.stop_server("alice")
+    idle.assert_nothing_left("alice")
+    idle.cluster.run("bob", "scancel", filler)
+
+
+def test_two_named_servers_of_one_user_live_side_by_side(idle):
+    for server in ("one", "two"):
+        assert idle.spawn("alice", {"cores": 1}, server)[-1].get("ready")
+    assert len(set(idle.cluster.jobs("alice"))) == 2
+    idle.stop_server("alice", "one")
+    assert len(idle.cluster.jobs("alice")) == 1 and idle.servers("alice").keys() == {"two"}
+    idle.stop_server("alice", "two")
+    idle.assert_nothing_left("alice")
+
+
+def test_a_job_that_is_cancelled_outside_ends_the_session(idle):
+    assert idle.spawn("alice", {"dask": True})[-1].get("ready")
+    idle.cluster.run("alice", "scancel", *idle.cluster.jobs("alice"))
+    wait_for(lambda: not idle.servers("alice"), 60, lambda: "the Hub does not notice")
+    idle.assert_nothing_left("alice")
