@@ -1,9 +1,8 @@
 """A real kernel over the proxy's websocket."""
-import asyncio
 import json
 import uuid
 
-import websockets
+from websockets.sync.client import connect
 
 from .running_hub import request
 
@@ -13,33 +12,35 @@ class KernelError(Exception):
 
 
 def run_code(server_url, token, code, timeout=90):
-    """Run the code in a new kernel of the single-user server; what it printed. Raises KernelError."""
+    """Run the code in a new kernel of the single-user server; what it printed. Raises KernelError.
+
+    ``timeout`` is the longest silence of the kernel, in seconds.
+    """
     answer = request("POST", f"{server_url}api/kernels", {}, token)
     assert answer.status == 201, answer
     kernel = answer.json["id"]
+    url = server_url.replace("http", "ws", 1) + f"api/kernels/{kernel}/channels"
     try:
-        return asyncio.run(asyncio.wait_for(_execute(server_url, token, kernel, code), timeout))
+        with connect(url, additional_headers={"Authorization": f"token {token}"}, max_size=None, proxy=None) as socket:
+            return _execute(socket, code, timeout)
     finally:
         request("DELETE", f"{server_url}api/kernels/{kernel}", None, token)
 
 
-async def _execute(server_url, token, kernel, code):
-    url = server_url.replace("http", "ws", 1) + f"api/kernels/{kernel}/channels"
-    async with websockets.connect(url, additional_headers={"Authorization": f"token {token}"}, max_size=None,
-                                  proxy=None) as socket:
-        message = _execute_request(code)
-        await socket.send(json.dumps(message))
-        printed = []
-        while True:
-            reply = json.loads(await socket.recv())
-            if reply["parent_header"].get("msg_id") != message["header"]["msg_id"]:
-                continue
-            if reply["msg_type"] == "stream":
-                printed.append(reply["content"]["text"])
-            elif reply["msg_type"] == "error":
-                raise KernelError("\n".join(reply["content"]["traceback"]))
-            elif reply["msg_type"] == "status" and reply["content"]["execution_state"] == "idle":
-                return "".join(printed)
+def _execute(socket, code, timeout):
+    message = _execute_request(code)
+    socket.send(json.dumps(message))
+    printed = []
+    while True:
+        reply = json.loads(socket.recv(timeout))
+        if reply["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+            continue
+        if reply["msg_type"] == "stream":
+            printed.append(reply["content"]["text"])
+        elif reply["msg_type"] == "error":
+            raise KernelError("\n".join(reply["content"]["traceback"]))
+        elif reply["msg_type"] == "status" and reply["content"]["execution_state"] == "idle":
+            return "".join(printed)
 
 
 def _execute_request(code):

@@ -42,6 +42,10 @@ class TestCluster:
         return subprocess.run([self.script, "as", user, *where, "--", *map(str, argv)], capture_output=True, text=True,
                               timeout=120, **options)
 
+    def admin(self, *argv):
+        """A command of the cluster's administrator."""
+        subprocess.run(argv, check=True, env={**os.environ, **self.environment})
+
     def jobs(self, user):
         return self.run(user, "squeue", "-h", "-u", user, "-o", "%i").stdout.split()
 

@@ -1,0 +1,46 @@
+"""A real, headless Chromium; pictures of every page go to ``test-artifacts/``."""
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ARTIFACTS = Path(os.environ.get("HPC_TEST_ARTIFACTS", "test-artifacts"))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]
+
+
+@contextmanager
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def page(browser, dark=False, phone=False, javascript=True):
+    """A fresh page of its own session: light or dark, wide or as on a phone."""
+    size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 1000}
+    context = browser.new_context(viewport=size, color_scheme="dark" if dark else "light",
+                                  java_script_enabled=javascript)
+    opened = context.new_page()
+    try:
+        yield opened
+    finally:
+        context.close()
+
+
+def picture(opened, name):
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    opened.screenshot(path=str(ARTIFACTS / f"{name}.png"), full_page=True)
+
+
+def log_in(opened, url, user, password="any"):
+    opened.goto(f"{url}/hub/login")
+    opened.fill("#username_input", user)
+    opened.fill("#password_input", password)
+    opened.click("#login_submit")
+    opened.wait_for_url("**/hub/**")

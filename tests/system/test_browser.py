@@ -1,0 +1,94 @@
+"""The spawn page and the waiting page, by a real user's hands on the real cluster."""
+import pytest
+from support import browser as chrome
+from support.kernel import run_code
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not chrome.CHROMIUM:
+        pytest.skip("Chromium is not installed")
+    with chrome.chromium() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize(("dark", "phone"), [(False, False), (True, False), (False, True)])
+def test_the_form_shows_the_clusters_choices(idle, browser, dark, phone):
+    with chrome.page(browser, dark, phone) as page:
+        chrome.log_in(page, idle.url, "alice")
+        page.goto(f"{idle.url}/hub/spawn/alice")
+        chrome.picture(page, f"form-{'dark' if dark else 'light'}{'-phone' if phone else ''}")
+        assert page.locator("#hpc-queue option").all_inner_texts()[1].startswith("normal (")
+        assert page.locator("#hpc-account option").all_inner_texts() == ["–", "bio", "geo"]
+        assert page.locator("#hpc-nodes").get_attribute("max") == "3"
+        assert "himem" in page.locator("#hpc-node_type option").all_inner_texts()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_from_the_form_to_a_connected_notebook(idle, browser, javascript):
+    with chrome.page(browser, javascript=javascript) as page:
+        chrome.log_in(page, idle.url, "alice")
+        page.goto(f"{idle.url}/hub/spawn/alice")
+        page.select_option("#hpc-account", "geo")
+        page.fill("#hpc-nodes", "2")
+        page.fill("#hpc-walltime", "30m")
+        page.fill("#hpc-dask_workers_per_node", "1")
+        page.check("#hpc-dask")
+        page.click("#spawn_form button[type=submit]")
+        if javascript:
+            page.wait_for_selector("#progress-message, #jp-main-dock-panel", timeout=30000)
+            chrome.picture(page, "waiting")
+            page.wait_for_selector("#jp-main-dock-panel", timeout=60000)
+            chrome.picture(page, "lab")
+        else:
+            events = idle.progress("alice")
+            assert events[-1].get("ready"), events
+    code = "from dask.distributed import Client; c = Client(); c.wait_for_workers(2, 60); print(len(c.nthreads()))"
+    assert run_code(idle.server_url("alice"), idle.user_token("alice"), code).strip() == "2"
+
+
+def test_a_refused_form_comes_back_with_everything_and_the_reasons(idle, browser):
+    with chrome.page(browser) as page:
+        chrome.log_in(page, idle.url, "alice")
+        page.goto(f"{idle.url}/hub/spawn/alice")
+        page.select_option("#hpc-queue", "debug")
+        page.fill("#hpc-walltime", "3h")
+        page.fill("#hpc-memory", "lots")
+        page.fill("#hpc-working_dir", "~/a 'b' <i>")
+        page.check("#hpc-dask")
+        page.click("#spawn_form button[type=submit]")
+        page.wait_for_selector(".invalid-feedback")
+        chrome.picture(page, "form-refused")
+        assert "write memory as a number" in page.inner_text("#hpc-memory-error")
+        assert page.input_value("#hpc-working_dir") == "~/a 'b' <i>"
+        assert page.input_value("#hpc-walltime") == "3h" and page.is_checked("#hpc-dask")
+        assert page.input_value("#hpc-queue") == "debug"
+        page.fill("#hpc-memory", "1G")
+        page.click("#spawn_form button[type=submit]")
+        page.wait_for_selector("#hpc-walltime-error")
+        assert "at most 00:30:00 in queue debug" in page.inner_text("#hpc-walltime-error")
+    assert not idle.servers("alice")
+
+
+def test_a_link_fills_in_the_form_and_starts_nothing(idle, browser):
+    with chrome.page(browser) as page:
+        chrome.log_in(page, idle.url, "alice")
+        page.goto(f"{idle.url}/hub/spawn/alice?opt-nodes=3&opt-dask=on&opt-walltime=2h")
+        assert page.input_value("#hpc-nodes") == "3" and page.is_checked("#hpc-dask")
+        assert page.input_value("#hpc-walltime") == "2h"
+        assert not page.locator(".spawn-error-msg").count()
+        chrome.picture(page, "form-link")
+    assert not idle.servers("alice") and not idle.cluster.jobs("alice")
+
+
+def test_a_failed_start_shows_the_log_as_text(idle, browser):
+    from pathlib import Path
+    (Path("~alice").expanduser() / ".jupyterhub.env").write_text("echo '<script>alert(1)</script>' >&2\nreturn 5\n")
+    with chrome.page(browser) as page:
+        page.on("dialog", lambda dialog: pytest.fail("a script of the log ran"))
+        chrome.log_in(page, idle.url, "alice")
+        page.goto(f"{idle.url}/hub/spawn/alice")
+        page.click("#spawn_form button[type=submit]")
+        page.wait_for_selector("text=ended with status 5", timeout=30000)
+        chrome.picture(page, "failed")
+        assert "<script>alert(1)</script>" in page.inner_text("body")
