@@ -1,0 +1,69 @@
+"""A Hub on this machine alone: the whole road on the ``local`` batch system, for whoever wants to see it first."""
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from .errors import ConfigError
+from .script import make_templates
+
+NOTEBOOK = "welcome.ipynb"
+
+
+def run_demo(directory, port):
+    """Start the Hub and stay with it until it is interrupted; its exit status. Raises ConfigError."""
+    directory = Path(directory).resolve()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    password = secrets.token_urlsafe(12)
+    ports = dict(zip(("port", "hub_port", "proxy_port"), _free_ports(port)))
+    config = directory / "jupyterhub_config.py"
+    config.write_text(make_templates().get_template("demo/jupyterhub_config.py.j2").render(
+        user=user, proxy=_proxy(), prefix=sys.prefix, notebooks=str(_notebooks(directory)), as_root=os.geteuid() == 0,
+        welcome=NOTEBOOK, **ports))
+    print(f"\n    Open     http://127.0.0.1:{ports['port']}/\n    User     {user}\n    Password {password}\n\n"
+          "Control-C ends the demo and every session in it. The Hub's own words follow.\n", flush=True)
+    env = dict(os.environ, HPC_DEMO_PASSWORD=password, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    hub = subprocess.Popen([sys.executable, "-m", "jupyterhub", "-f", str(config)], cwd=directory, env=env)
+    while True:
+        try:
+            return hub.wait()
+        except KeyboardInterrupt:
+            print("Ending the sessions.", flush=True)
+
+
+def _notebooks(directory):
+    """The demo's notebooks; a welcome notebook that somebody changed is left as it is."""
+    notebooks = directory / "notebooks"
+    notebooks.mkdir(exist_ok=True)
+    if not (notebooks / NOTEBOOK).exists():
+        text = files("jupyterhub_hpc_spawner.templates").joinpath("demo", NOTEBOOK).read_text()
+        (notebooks / NOTEBOOK).write_text(text)
+    return notebooks
+
+
+def _proxy():
+    """The proxy beside this Python, or the one in PATH."""
+    found = shutil.which("configurable-http-proxy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if not found:
+        raise ConfigError("configurable-http-proxy is not installed; pip install 'jupyterhub-hpc-spawner[demo]'")
+    return found
+
+
+def _free_ports(wanted):
+    """Three ports of loopback, the first the wanted one if it is free."""
+    sockets = []
+    for number in (wanted, 0, 0):
+        try:
+            sockets.append(socket.create_server(("127.0.0.1", number)))
+        except OSError:
+            sockets.append(socket.create_server(("127.0.0.1", 0)))
+    ports = [held.getsockname()[1] for held in sockets]
+    for held in sockets:
+        held.close()
+    return ports
