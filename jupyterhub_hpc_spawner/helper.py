@@ -21,7 +21,7 @@ MAX_INPUT = 4 * 1024 ** 2
 MAX_OUTPUT = 64 * 1024
 SESSION = re.compile(r"jupyter-[a-z0-9-]{1,80}")
 FILE = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
-VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|CONDOR|_CONDOR|HPC_LOCAL|TORQUE|MUNGE)_?[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
+VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|_?CONDOR|TORQUE|MUNGE|HPC_LOCAL)[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
 PROGRAMS = frozenset("""sbatch scancel squeue sinfo sacct sacctmgr scontrol qsub qdel qstat qselect pbsnodes qconf qhost
     qacct bsub bkill bjobs bqueues bhosts condor_submit condor_rm condor_q jupyterhub-hpc-spawner-local""".split())
 

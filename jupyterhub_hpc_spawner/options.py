@@ -182,7 +182,7 @@ def parse_limits(limits):
 
 
 def parse_options(raw, policy=Policy(), info=ClusterInfo(), user=""):
-    """Options from any road; ``raw`` is a mapping of the vocabulary's keys. Raises OptionErrors with every bad field."""
+    """Options from any road; ``raw`` maps the vocabulary's keys. Raises OptionErrors with every bad field."""
     if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
         raise OptionErrors([OptionError("options", "must be one JSON object")])
     given = {key: value for key, value in raw.items() if value is not None and value != ""}

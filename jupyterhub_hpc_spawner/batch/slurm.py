@@ -134,8 +134,8 @@ def _status(code, reason, host, nodes, start, left, name):
     words, can_start = REASONS.get(reason.partition(",")[0], (reason, True))
     state = STATES.get(code, JobState.UNKNOWN)
     return JobStatus(
-        state=state, code=code, reason="" if reason == "None" else reason, can_start=can_start or state != JobState.PENDING,
-        explanation=words if state == JobState.PENDING else "",
+        state=state, code=code, reason="" if reason == "None" else reason,
+        can_start=can_start or state != JobState.PENDING, explanation=words if state == JobState.PENDING else "",
         host="" if host == "n/a" else host, nodes=nodes,
         start_estimate=_time(start) if state == JobState.PENDING else None,
         time_left=_duration(left), name=name,

@@ -72,8 +72,8 @@ def base_environment(extra):
 class Helper:
     """Acts as a user, through the helper program.
 
-    ``prefix`` comes before the helper's path, with ``{username}`` as a word of its own; empty means: as root change to the
-    user directly, as the user itself run directly, otherwise ``sudo -n -H -u USER --``.
+    ``prefix`` comes before the helper's path, with ``{username}`` as a word of its own; empty means: as root change
+    to the user directly, as the user itself run directly, otherwise ``sudo -n -H -u USER --``.
     """
 
     def __init__(self, path, prefix=(), env=None):

@@ -27,8 +27,10 @@ class StartFailed(web.HTTPError):
 
     @property
     def jupyterhub_html_message(self):
-        details = f"<details open><summary>The end of the job's log</summary><pre>{escape(self.details)}</pre></details>"
-        return f"<p>{escape(self.summary)}</p>" + (details if self.details else "")
+        if not self.details:
+            return f"<p>{escape(self.summary)}</p>"
+        return (f"<p>{escape(self.summary)}</p><details open><summary>The end of the job's log</summary>"
+                f'<pre class="text-start">{escape(self.details)}</pre></details>')
 
     def __str__(self):
         return self.jupyterhub_message

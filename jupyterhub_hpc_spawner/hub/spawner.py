@@ -43,8 +43,8 @@ class HPCSpawner(BatchSpawnerBase):
     interfaces = Dict({"lab": "/lab", "notebook": "/tree"},
                       help="Interfaces to choose from, by name: the URL that the session opens.").tag(config=True)
     node_types = Dict(
-        help="Node types to choose from, by name: the batch system's constraint, for example ``{\"gpu\": \"a100\"}``. "
-             "Left empty, the features that the batch system reports.").tag(config=True)
+        help="""Node types to choose from, by name: the batch system's constraint, for example ``{"gpu": "a100"}``.
+        Left empty, the features that the batch system reports.""").tag(config=True)
     profiles = Dict(
         help="""Presets, by name. ``lock`` names the options that a user of the preset may not change::
 
@@ -53,33 +53,33 @@ class HPCSpawner(BatchSpawnerBase):
                           "options": {"cores": 1, "walltime": "1h"}, "lock": ["cores"]},
             }""").tag(config=True)
     limits = Dict(
-        help="Largest values by option, for example ``{\"nodes\": 4, \"walltime\": \"8h\", \"memory\": \"64G\"}``. "
-             "For limits by group see JupyterHub's ``group_overrides``.").tag(config=True)
+        help="""Largest values by option, for example ``{"nodes": 4, "walltime": "8h", "memory": "64G"}``.
+        For limits by group see JupyterHub's ``group_overrides``.""").tag(config=True)
     allowed = Dict(
-        help="The only values by option, for example ``{\"queue\": [\"debug\", \"normal\"]}``. The first is taken where "
-             "the user leaves the option open.").tag(config=True)
+        help="""The only values by option, for example ``{"queue": ["debug", "normal"]}``. The first is taken where
+        the user leaves the option open.""").tag(config=True)
     template_paths = List(
-        Unicode(), help="Directories with templates that come before the package's, for example ``job/slurm.sh.j2`` that "
-                        "begins with ``{% extends \"default/job/slurm.sh.j2\" %}`` and overrides a block.").tag(config=True)
+        Unicode(), help="""Directories with templates that come before the package's, for example ``job/slurm.sh.j2`` that
+        begins with ``{% extends "default/job/slurm.sh.j2" %}`` and overrides a block.""").tag(config=True)
     session_root = Unicode(
         "~/.local/share/jupyterhub-hpc-spawner",
-        help="Where the private directories of sessions are made; all nodes must see it. ``~`` is the user's home "
-             "(``req_homedir``), ``{username}`` the user's name.").tag(config=True)
+        help="""Where the private directories of sessions are made; all nodes must see it. ``~`` is the user's home
+        (``req_homedir``), ``{username}`` the user's name.""").tag(config=True)
     port_range = Tuple(
         Integer(), Integer(), default_value=(0, 0),
-        help="First and last port for single-user servers, where a firewall needs that; ``(0, 0)``: any.").tag(config=True)
+        help="First and last port for single-user servers, for a firewall; ``(0, 0)``: any.").tag(config=True)
     quick_start = Bool(
-        True, help="Keep modules that no single-user server uses out of its process, so that it starts faster. Kernels are "
-                   "not touched.").tag(config=True)
+        True, help="""Keep what a starting JupyterLab does not need out of the server's process, so that it starts faster.
+        Kernels and terminals are not touched.""").tag(config=True)
     helper = Unicode(help="Path of jupyterhub-hpc-spawner-helper, as it stands in the sudoers file.").tag(config=True)
     helper_prefix = List(
-        Unicode(), help="Words before the helper's path, with ``{username}`` as a word of its own, for example "
-                        "``[\"ssh\", \"-l\", \"{username}\", \"login1\"]``. Left empty: as root none, otherwise sudo.").tag(config=True)
+        Unicode(), help="""Words before the helper's path, with ``{username}`` as a word of its own, for example
+        ``["ssh", "-l", "{username}", "login1"]``. Left empty: as root none, otherwise sudo.""").tag(config=True)
     command_environment = Dict(
-        help="Variables for the batch system's commands, for example ``{\"SLURM_CONF\": \"/etc/slurm/slurm.conf\"}``."
+        help="""Variables for the batch system's commands, for example ``{"SLURM_CONF": "/etc/slurm/slurm.conf"}``."""
     ).tag(config=True)
-    status_interval = Float(5, help="Seconds between two questions to the batch system; one asks for all "
-                                    "sessions.").tag(config=True)
+    status_interval = Float(
+        5, help="Seconds between two questions to the batch system; one asks for all sessions.").tag(config=True)
     info_interval = Float(60, help="Seconds for which the form's view of the cluster is kept.").tag(config=True)
 
     # Waiting in a queue is not a failure: hours, where JupyterHub's own default is a minute.

@@ -15,6 +15,7 @@ client.wait_for_workers(2, timeout=30)
 print(len(client.scheduler_info()["workers"]), client.submit(lambda x: x + 1, 41).result())
 print(client.dashboard_link)
 """
+READ_SESSION_FILE = "import os; print(open(os.environ['HPC_SESSION_FILE']).read())"
 
 
 def test_client_without_arguments_has_the_sessions_workers(session):
@@ -33,8 +34,7 @@ def test_the_dashboard_answers_nobody_else(session):
 
 def test_the_session_file_tells_what_runs(session):
     token = session.user_token(session.user)
-    text = run_code(session.server_url, token, "import os; print(open(os.environ['HPC_SESSION_FILE']).read())")
-    facts = json.loads(text)
+    facts = json.loads(run_code(session.server_url, token, READ_SESSION_FILE))
     assert facts["runtimes"]["dask"]["state"] == "running"
     assert facts["runtimes"]["dask"]["address"].startswith("tls://")
     assert facts["job_id"] == session.state(session.user)["job_id"]
@@ -114,14 +114,15 @@ def test_the_users_own_environment_reaches_the_kernel(idle):
 
 def test_client_fails_within_ten_seconds_where_dask_did_not_start(idle):
     """Never a silent LocalCluster; the reason is in the session file."""
-    (idle.home / ".jupyterhub.env").write_text("export DASK_DISTRIBUTED__COMM__TLS__SCHEDULER__CERT=/nonexistent.pem\n")
+    broken = "export DASK_DISTRIBUTED__COMM__TLS__SCHEDULER__CERT=/nonexistent.pem\n"
+    (idle.home / ".jupyterhub.env").write_text(broken)
     assert idle.spawn(idle.user, {"dask": True})[-1].get("ready")
     token = idle.user_token(idle.user)
     begin = time.monotonic()
     with pytest.raises(KernelError, match="Timed out|OSError"):
         run_code(idle.server_url, token, "from dask.distributed import Client; Client()")
     assert time.monotonic() - begin < 20  # ten for the client, the rest for a kernel's start
-    facts = json.loads(run_code(idle.server_url, token, "import os; print(open(os.environ['HPC_SESSION_FILE']).read())"))
+    facts = json.loads(run_code(idle.server_url, token, READ_SESSION_FILE))
     assert facts["runtimes"]["dask"]["state"] == "failed"
     assert "FileNotFoundError" in facts["runtimes"]["dask"]["error"]
 

@@ -1,121 +1,29 @@
-"""A real Hub, run by an unprivileged account, on a real batch system; users are real, the helper goes through sudo."""
+"""The Slurm cluster and one Hub for all system tests."""
 import os
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from support.running_hub import RunningHub, wait_for
-
-CLUSTERS = Path(__file__).parent.parent / "clusters"
-ENVIRONMENT = Path(os.environ.get("HPC_TEST_ENVIRONMENTS", "").split(":")[0])
-HUB_ACCOUNT = "hubuser"
-SUDOERS = Path("/etc/sudoers.d/jupyterhub-hpc-spawner-test")
-
-CONFIG = """
-c.HPCSpawner.batch_system = "{system}"
-c.HPCSpawner.command_environment = {environment!r}
-c.HPCSpawner.environments = {{"jupyter": {{"path": "{path}"}},
-                             "gone": {{"path": "/nonexistent/environment"}},
-                             "locked": {{"path": "{locked}"}}}}
-c.HPCSpawner.status_interval = 1
-"""
-
-
-class TestCluster:
-    """The Slurm cluster of tests/clusters: three nodes n1 n2 n3, users alice and bob."""
-
-    __test__ = False
-    system = "slurm"
-
-    def __init__(self):
-        self.script = CLUSTERS / "slurm"
-        subprocess.run([self.script, "start"], check=True)
-        status = subprocess.run([self.script, "status"], check=True, capture_output=True, text=True).stdout
-        self.address, configuration = re.search(r"hub is (\S+), configuration (\S+)", status).groups()
-        self.environment = {"SLURM_CONF": configuration}
-
-    def run(self, user, *argv, node=None, **options):
-        """A command as an ordinary user, on the hub or on a node."""
-        where = ["--node", node] if node else []
-        return subprocess.run([self.script, "as", user, *where, "--", *map(str, argv)], capture_output=True, text=True,
-                              timeout=120, **options)
-
-    def admin(self, *argv):
-        """A command of the cluster's administrator."""
-        subprocess.run(argv, check=True, env={**os.environ, **self.environment})
-
-    def jobs(self, user):
-        return self.run(user, "squeue", "-h", "-u", user, "-o", "%i").stdout.split()
-
-    def processes(self, user):
-        """The user's processes on all nodes: one machine, so one process table."""
-        return subprocess.run(["ps", "-u", user, "-o", "pid=,args="], capture_output=True, text=True).stdout.splitlines()
-
-
-class SystemHub(RunningHub):
-    """The Hub on the cluster's head node, and what a session may leave behind."""
-
-    def __init__(self, directory, cluster, extra=""):
-        self.cluster = cluster
-        locked = directory / "locked"
-        (locked / "bin").mkdir(parents=True)
-        locked.chmod(0o700)
-        config = CONFIG.format(system=cluster.system, environment=cluster.environment, path=ENVIRONMENT, locked=locked)
-        become = ["setpriv", f"--reuid={HUB_ACCOUNT}", f"--regid={HUB_ACCOUNT}", "--init-groups"]
-        super().__init__(directory, ENVIRONMENT / "bin", config + extra, cluster.address, become)
-        shutil.chown(directory, HUB_ACCOUNT)
-        for path in directory.iterdir():
-            shutil.chown(path, HUB_ACCOUNT)
-        locked.chmod(0o700)
-
-    def server_url(self, user, server=""):
-        return f"{self.url}/user/{user}/{server + '/' if server else ''}"
-
-    def assert_nothing_left(self, user):
-        wait_for(lambda: not self.cluster.jobs(user), 30, lambda: f"jobs are left: {self.cluster.jobs(user)}")
-        wait_for(lambda: not self.cluster.processes(user), 30, lambda: "processes are left: " + "\n".join(
-            self.cluster.processes(user)))
-        root = Path(f"~{user}").expanduser() / ".local/share/jupyterhub-hpc-spawner"
-        assert not root.exists() or not list(root.iterdir())
-
-    def end_sessions(self):
-        for user in ("alice", "bob"):
-            for server in self.servers(user):
-                self.stop_server(user, server)
+from support import slurm_hub
+from support.slurm_hub import SlurmCluster, SystemHub
 
 
 @pytest.fixture(scope="session")
 def cluster():
-    check = subprocess.run([CLUSTERS / "slurm", "check"], capture_output=True, text=True)
-    if check.returncode or not ENVIRONMENT.name:
-        reason = check.stdout + check.stderr or "HPC_TEST_ENVIRONMENTS names no environment"
+    if reason := slurm_hub.missing():
         if os.environ.get("CI"):
             pytest.fail(f"the Slurm cluster cannot be made: {reason}")
         pytest.skip(reason)
-    cluster = TestCluster()
+    cluster = SlurmCluster()
+    slurm_hub.allow_helper()
     yield cluster
+    slurm_hub.SUDOERS.unlink()
     if not os.environ.get("HPC_TEST_KEEP_CLUSTER"):
-        subprocess.run([cluster.script, "stop"], check=True)
+        cluster.stop()
 
 
 @pytest.fixture(scope="session")
-def sudoers(cluster):
-    """The one line that the documentation gives."""
-    helper = ENVIRONMENT / "bin" / "jupyterhub-hpc-spawner-helper"
-    SUDOERS.write_text(f"{HUB_ACCOUNT} ALL=(alice,bob) NOPASSWD: {helper} \"\"\n")
-    SUDOERS.chmod(0o440)
-    yield
-    SUDOERS.unlink()
-
-
-@pytest.fixture(scope="session")
-def hub(cluster, sudoers, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("hub")
-    for parent in (directory, *directory.parents[:2]):
-        parent.chmod(0o755)
-    hub = SystemHub(directory, cluster).start()
+def hub(cluster, tmp_path_factory):
+    hub = SystemHub(slurm_hub.reachable(tmp_path_factory.mktemp("hub")), cluster).start()
     hub.add_user("alice").add_user("bob")
     yield hub
     hub.end_sessions()
@@ -136,6 +44,7 @@ def idle(hub):
 def session(hub):
     """Alice's session on two nodes with Dask; the next test that wants one takes the same."""
     if not hub.servers("alice"):
-        events = hub.spawn("alice", {"nodes": 2, "cores": 2, "dask": True, "dask_workers_per_node": 2, "account": "geo"})
+        events = hub.spawn("alice", {"nodes": 2, "cores": 2, "account": "geo",
+                                     "dask": True, "dask_workers_per_node": 2})
         assert events[-1].get("ready"), events
     return hub
