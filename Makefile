@@ -21,6 +21,7 @@ PYTEST_ARGS ?=
 
 demo:
 	tools/make-environment $(ENVIRONMENTS)/demo '.[demo]'
+	tools/make-proxy $(ENVIRONMENTS)/demo
 	$(ENVIRONMENTS)/demo/bin/jupyterhub-hpc-spawner demo --directory .demo --port $(PORT)
 
 test: packages environments lint
@@ -37,6 +38,7 @@ packages:
 
 environments:
 	tools/make-environment $(NEWEST) '.[demo,test]' -r tests/requirements-newest.txt
+	tools/make-proxy $(NEWEST)
 	tools/make-environment $(OLDEST) . -r tests/requirements-oldest.txt
 
 clean:

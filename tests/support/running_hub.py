@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from jupyterhub_hpc_spawner.demo import proxy_command
+
 START_TIMEOUT = 60
 TOKEN = "test-service-token-" + "0" * 20
 
@@ -183,8 +185,3 @@ def free_ports(address, count):
     for s in sockets:
         s.close()
     return ports
-
-
-def proxy_command():
-    """configurable-http-proxy as HPC_TEST_PROXY names it, or from PATH."""
-    return json.loads(os.environ.get("HPC_TEST_PROXY", '["configurable-http-proxy"]'))
