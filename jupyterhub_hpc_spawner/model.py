@@ -108,7 +108,8 @@ class Environment:
 class JobRequest:
     """Everything a job script is made from; every value is validated, none is quoted.
 
-    Counts, ``memory`` (bytes) and ``gpus`` are per node, ``walltime`` is in seconds.
+    Counts, ``memory`` (bytes) and ``gpus`` are per node, ``walltime`` is in seconds. ``mpi`` are the batch system's
+    ways to start MPI programs, in the order to try.
     """
 
     name: str
@@ -124,6 +125,7 @@ class JobRequest:
     gpus: int | None = None
     gpu_type: str | None = None
     walltime: int | None = None
+    mpi: tuple[str, ...] = ()
     environment: Environment = Environment()
     extra_directives: tuple[str, ...] = ()
     prologue: str = ""

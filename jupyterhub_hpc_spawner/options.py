@@ -133,7 +133,8 @@ class Options(BaseModel):
                          "Client() is then connected to workers on all nodes.", False)
     dask_workers_per_node: Positive | None = _option("parallel", "Dask workers per node", "Empty: by the cores.")
     dask_threads_per_worker: Positive | None = _option("parallel", "Threads per Dask worker", "Empty: by the cores.")
-    ipyparallel: Flag = _option("parallel", "Start IPyParallel automatically, with MPI", "", False)
+    ipyparallel: Flag = _option("parallel", "Start IPyParallel automatically, with MPI",
+                                'ipp.Client(os.environ["IPP_CLIENT_FILE"]) then has engines on all nodes.', False)
     ipyparallel_engines_per_node: Positive | None = _option("parallel", "Engines per node", "Empty: one per core.")
 
 

@@ -41,6 +41,13 @@ class BatchSystem(Protocol):
     def remote_run(self, request: JobRequest) -> list[str]:
         """What to put before a command, inside the job, to start it once on each of its nodes."""
 
+    def mpi_run(self, request: JobRequest) -> list[list[str]]:
+        """What to put before a command, inside the job, to start it as the ranks of one MPI program on all nodes.
+
+        Several in the order to try: whether one suits the MPI of the user's environment shows only there. The job
+        fills in ``{per_node}`` and ``{total}``, numbers of ranks: how many cores it got is known to it alone.
+        """
+
     def unsupported(self) -> frozenset[str]:
         """The options that this system cannot express."""
 

@@ -47,6 +47,9 @@ class Local:
     def remote_run(self, request):
         return []
 
+    def mpi_run(self, request):
+        return [["mpiexec", "-n", "{total}"]]
+
     def unsupported(self):
         return frozenset({"queue", "account", "qos", "reservation", "node_type", "walltime", "cores", "memory",
                           "gpus", "gpu_type"})

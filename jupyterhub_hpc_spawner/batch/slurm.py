@@ -58,6 +58,9 @@ REASONS = {
 }
 
 
+# --overlap: the notebook holds the allocation already. --mem=0, no --exact: the step may use all of it.
+_STEP = ("srun", "--overlap", "--cpu-bind=none", "--mem=0", "--kill-on-bad-exit=0", "--export=ALL", "--input=none")
+
 _UNREACHABLE = re.compile("Unable to contact slurm controller|Socket timed out|Zero Bytes were transmitted")
 
 
@@ -121,9 +124,12 @@ class Slurm:
         )
 
     def remote_run(self, request):
-        # --overlap: the notebook holds the allocation already. --mem=0, no --exact: the step may use all of it.
-        return ["srun", "--overlap", f"--nodes={request.nodes}", f"--ntasks={request.nodes}", "--ntasks-per-node=1",
-                "--cpu-bind=none", "--mem=0", "--kill-on-bad-exit=0", "--export=ALL", "--input=none"]
+        return [*_STEP, f"--nodes={request.nodes}", f"--ntasks={request.nodes}", "--ntasks-per-node=1"]
+
+    def mpi_run(self, request):
+        # Older releases of srun take the job's cores for those of each rank; --overcommit: ranks may be more than cores.
+        return [["env", "-u", "SLURM_CPUS_PER_TASK", *_STEP, f"--nodes={request.nodes}", "--ntasks={total}",
+                 "--ntasks-per-node={per_node}", "--overcommit", f"--mpi={kind}"] for kind in request.mpi]
 
     def unsupported(self):
         return frozenset()

@@ -2,6 +2,7 @@
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal
 
+from batchspawner.api import BatchSpawnerAPIHandler
 from jupyterhub import apihandlers
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tornado import web
@@ -50,10 +51,20 @@ class ReportHandler(apihandlers.APIHandler):
         return self.request.connection.stream.socket.getpeername()[0].partition("%")[0].removeprefix("::ffff:")
 
 
+class BatchSpawnerRoute(BatchSpawnerAPIHandler):
+    """batchspawner's own call-back, registered when batchspawner is imported: gone from a Hub that runs HPCSpawner.
+
+    JupyterHub imports every spawner that is installed, so a Hub that runs batchspawner's must keep it.
+    """
+
+    async def prepare(self):
+        if getattr(self.settings["spawner_class"], "replaces_batchspawner", False):
+            raise web.HTTPError(404)
+        await super().prepare()
+
+
 def register():
-    """Our handler in, batchspawner's out: that one is registered when batchspawner is imported."""
-    kept = [entry for entry in apihandlers.default_handlers if entry[0] not in (r"/api/batchspawner", _PATH)]
-    apihandlers.default_handlers[:] = [*kept, (_PATH, ReportHandler)]
-
-
-_PATH = r"/api/hpc-spawner/report"
+    """Our call-back in, and batchspawner's only where it is needed."""
+    ours = {r"/api/batchspawner": BatchSpawnerRoute, r"/api/hpc-spawner/report": ReportHandler}
+    kept = [entry for entry in apihandlers.default_handlers if entry[0] not in ours]
+    apihandlers.default_handlers[:] = [*kept, *ours.items()]

@@ -68,6 +68,9 @@ class HPCSpawner(BatchSpawnerBase):
     port_range = Tuple(
         Integer(), Integer(), default_value=(0, 0),
         help="First and last port for single-user servers, for a firewall; ``(0, 0)``: any.").tag(config=True)
+    mpi = List(
+        Unicode(), ["pmi2", "pmix"], help="""How the batch system starts MPI programs, in the order to try: what Slurm's
+        ``srun --mpi=`` takes. The first that suits the MPI of the user's environment is taken.""").tag(config=True)
     quick_start = Bool(
         True, help="""Keep what a starting JupyterLab does not need out of the server's process: it starts faster.
         Kernels and terminals are not touched.""").tag(config=True)
@@ -86,6 +89,7 @@ class HPCSpawner(BatchSpawnerBase):
     start_timeout = Integer(4 * 3600, help="Seconds that a session may wait in the queue and start.").tag(config=True)
     http_timeout = Integer(120, help="Seconds until a server that said it listens must answer.").tag(config=True)
 
+    replaces_batchspawner = True
     session = None
     _submission = None
 

@@ -5,7 +5,6 @@ import os
 from ..model import Environment, JobRequest
 from ..options import dump_options, find_environment
 from ..runtimes import wanted_runtimes
-from ..runtimes.dask import CREDENTIALS
 from ..script import environment_file
 from . import credentials
 
@@ -18,7 +17,7 @@ def make_request(spawner, options, session_name, directory):
         qos=options.qos, reservation=options.reservation,
         constraint=spawner.node_types.get(node_type, node_type) if node_type else None,
         cores=options.cores, memory=options.memory, gpus=options.gpus, gpu_type=options.gpu_type,
-        walltime=options.walltime, environment=_environment(spawner, options),
+        walltime=options.walltime, mpi=tuple(spawner.mpi), environment=_environment(spawner, options),
         extra_directives=tuple(line for line in spawner.req_options.splitlines() if line.strip()),
         prologue=spawner.req_prologue, epilogue=spawner.req_epilogue,
     )
@@ -42,10 +41,10 @@ def session_files(spawner, options, session, request, system):
     }
     files = {}
     for runtime in wanted_runtimes(options):
-        plan["runtimes"].append(runtime.plan(options, system.remote_run(request)))
+        plan["runtimes"].append(runtime.plan(options, system.remote_run(request), system.mpi_run(request)))
         env.update(runtime.environment(request.session_dir))
-    if plan["runtimes"]:
-        files[CREDENTIALS] = credentials.tls_pem()
+        if runtime.credentials:
+            files[runtime.credentials] = credentials.tls_pem()
     return {**files, "environment.sh": environment_file(env), "plan.json": json.dumps(plan)}
 
 

@@ -20,10 +20,9 @@ from .report import say
 START_TIMEOUT = 60
 SCHEDULER_GRACE = 3
 WORKER_GRACE = 4
-BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-class Dask:
+class Runtime:
     """The launcher's part: on the first node only."""
 
     def __init__(self, launcher, plan):
@@ -133,7 +132,7 @@ def run_workers(scheduler, workers, threads):
     limit = resources.worker_memory(resources.memory(os.environ), count, beside_notebook)
     scratch = tempfile.mkdtemp(prefix="dask-")
     env = dict(os.environ, MALLOC_TRIM_THRESHOLD_="65536", DASK_TEMPORARY_DIRECTORY=scratch)
-    env.update((name, str(threads)) for name in BLAS_THREADS)
+    env.update((name, str(threads)) for name in resources.BLAS_THREADS)
     argv = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nworkers", str(count),
             "--nthreads", str(threads), "--memory-limit", str(limit), "--host", host, "--nanny", "--no-dashboard",
             "--dashboard-address", "127.0.0.1:0", "--local-directory", scratch, "--death-timeout", "120",

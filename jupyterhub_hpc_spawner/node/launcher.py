@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from functools import partial
+from importlib import import_module
 from urllib.parse import urlsplit, urlunsplit
 
 from . import network
@@ -92,9 +93,7 @@ class Launcher:
     def _prepare_runtimes(self):
         """Ports and environment first: the server and so every kernel must know them from its start."""
         for plan in self.plan["runtimes"]:
-            if plan["name"] == "dask":
-                from .dask import Dask
-                self.runtimes.append(Dask(self, plan))
+            self.runtimes.append(import_module("." + plan["name"], __package__).Runtime(self, plan))
         for runtime in self.runtimes:
             os.environ.update(runtime.prepare())
         self.session_file.update()

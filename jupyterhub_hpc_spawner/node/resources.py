@@ -6,6 +6,7 @@ believes that it owns the node (distributed/system.py).
 import os
 
 GIB = 1024 ** 3
+BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def memory(env, proc="/proc", cgroup="/sys/fs/cgroup"):

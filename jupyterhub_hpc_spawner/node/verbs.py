@@ -16,4 +16,13 @@ def main(arguments):
     if verb == "dask-worker":
         from .dask import run_workers
         return run_workers(*rest)
+    if verb == "ipcontroller":
+        from .ipyparallel import run_controller
+        return run_controller(*rest)
+    if verb == "ipengines-mpi":
+        from .ipyparallel import run_rank
+        return run_rank(*rest)
+    if verb == "ipengines":
+        from .ipyparallel import run_engines
+        return run_engines(*rest)
     raise SystemExit("unknown verb %r" % verb)

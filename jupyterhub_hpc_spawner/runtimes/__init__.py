@@ -1,7 +1,8 @@
 """Parallel runtimes that a session can start; each says when it is wanted."""
 from .dask import Dask
+from .ipyparallel import IPyParallel
 
-RUNTIMES = (Dask(),)
+RUNTIMES = (Dask(), IPyParallel())
 
 
 def wanted_runtimes(options):

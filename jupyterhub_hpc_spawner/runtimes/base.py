@@ -1,7 +1,7 @@
 """The contract of a parallel runtime: what the notebook's environment gets and what the launcher starts.
 
-Knows nothing of batch systems; ``remote_run`` is the only way to other nodes. The part that starts things has the
-same name in ``node/``.
+Knows nothing of batch systems; ``remote_run`` and ``mpi_run`` are the only ways to other nodes. The part that starts
+things is the class ``Runtime`` in the module of the same name in ``node/``.
 """
 from typing import Any, Mapping, Protocol
 
@@ -10,6 +10,7 @@ from ..options import Options
 
 class Runtime(Protocol):
     name: str
+    credentials: str  # the session's file that takes a TLS certificate with its key; "" for none
 
     def wanted(self, options: Options) -> bool:
         """Whether the user asked for it."""
@@ -17,5 +18,5 @@ class Runtime(Protocol):
     def environment(self, session_dir: str) -> Mapping[str, str]:
         """Variables of the whole session: server, kernels and the runtime's own processes."""
 
-    def plan(self, options: Options, remote_run: list[str]) -> dict[str, Any]:
+    def plan(self, options: Options, remote_run: list[str], mpi_run: list[list[str]]) -> dict[str, Any]:
         """What ``node/`` needs to start it: JSON with ``name``."""

@@ -5,6 +5,7 @@ CREDENTIALS = "tls.pem"
 
 class Dask:
     name = "dask"
+    credentials = CREDENTIALS
 
     def wanted(self, options):
         return options.dask
@@ -26,7 +27,7 @@ class Dask:
             env[f"DASK_DISTRIBUTED__COMM__TLS__{role}__KEY"] = pem
         return env
 
-    def plan(self, options, remote_run):
+    def plan(self, options, remote_run, mpi_run):
         return {
             "name": self.name,
             "remote_run": remote_run,

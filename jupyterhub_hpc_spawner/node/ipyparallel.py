@@ -1,0 +1,124 @@
+"""IPyParallel in the job: the controller beside the server, engines on every node.
+
+The engines are the ranks of one MPI program where the environment has mpi4py and one of the batch system's ways to
+start MPI suits it; otherwise they are plain engines, and the session file says so and why.
+"""
+import asyncio
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from . import resources
+from .processes import Child, first_of, tail
+from .report import say
+
+START_TIMEOUT = 60
+GRACE = 4
+PATIENCE = 120  # ipengine's own 5 and 10 s are too short for hundreds of engines on a shared file system
+MPI_READY = "mpi-ready"
+
+
+class Runtime:
+    """The launcher's part: on the first node only."""
+
+    def __init__(self, launcher, plan):
+        self.launcher = launcher
+        self.plan = plan
+        self.profile = launcher.path(plan["profile"])
+        self.per_node = plan["engines_per_node"] or resources.cpus(os.environ)
+        self.total = self.per_node * plan["nodes"]
+        self.running = {}
+
+    def prepare(self):
+        os.mkdir(self.profile, 0o700)
+        self.launcher.session_file.data["runtimes"]["ipyparallel"] = {
+            "state": "starting", "client_file": os.environ["IPP_CLIENT_FILE"], "engines": self.total}
+        return {}
+
+    async def run(self):
+        """Start, then stay with it; what went wrong is in the session file and in the logs."""
+        try:
+            # The engines only now: a node that looked for the file in vain may not see it for half a minute on NFS.
+            if not await self._start("ipcontroller", [], os.environ["IPP_CLIENT_FILE"], self.launcher.address):
+                raise OSError("the controller did not start")
+            await self._start_engines()
+            self.launcher.session_file.runtime("ipyparallel", state="running")
+            await first_of(*(child.wait() for child in self.running.values()))
+            ended = [name for name, child in self.running.items() if child.process.returncode is not None]
+            raise OSError("%s ended" % " and ".join(ended))
+        except OSError as error:
+            text = "\n".join([str(error), *(tail(self._log(name)) for name in self.running)])
+            self.launcher.session_file.runtime("ipyparallel", state="failed", error=text)
+            say("IPyParallel: %s" % text)
+        await self.end()
+
+    async def end(self):
+        await asyncio.gather(*(child.end(GRACE) for child in self.running.values()))
+
+    async def _start_engines(self):
+        why = "mpi4py is not installed"
+        for words in self.plan["mpi_run"] if find_spec("mpi4py") else []:
+            why = "%s is not in PATH" % words[0]
+            if shutil.which(words[0]):
+                words = [word.format(per_node=self.per_node, total=self.total) for word in words]
+                ready = os.path.join(self.profile, MPI_READY)
+                if await self._start("ipengines-mpi", words, ready, str(self.total)):
+                    self.launcher.session_file.runtime("ipyparallel", mpi=True)
+                    return
+                why = tail(self._log("ipengines-mpi"))
+                del self.running["ipengines-mpi"]
+        self.launcher.session_file.runtime("ipyparallel", mpi=False, mpi_error=why)
+        say("IPyParallel: the engines start without MPI: %s" % why)
+        await self._start("ipengines", self.plan["remote_run"], self.profile, str(self.per_node))
+
+    async def _start(self, name, prefix, sign, argument):
+        """Start the verb of that name, after ``prefix``; whether the file ``sign`` came. Ended if it did not."""
+        threads = str(max(1, resources.cpus(os.environ) // self.per_node))
+        env = dict(os.environ, **dict.fromkeys(resources.BLAS_THREADS, threads))
+        command = self.launcher.node_command(name, self.profile, argument)
+        child = self.running[name] = await Child.start(name, [*prefix, *command], env, self._log(name))
+        for _ in range(20 * START_TIMEOUT):
+            if os.path.exists(sign):
+                return True
+            if child.process.returncode is not None:
+                break
+            await asyncio.sleep(0.05)
+        await child.end(GRACE)
+        return False
+
+    def _log(self, name):
+        return self.launcher.path(name + ".log")
+
+
+def run_controller(profile, address):
+    sys.argv = ["ipcontroller", "--profile-dir=" + profile, "--ip=" + address, "--location=" + address,
+                "--usethreads", "--IPController.enable_curve=True"]
+    runpy.run_module("ipyparallel.controller", run_name="__main__", alter_sys=True)
+
+
+def run_rank(profile, total):
+    """One engine of all, its number the rank; ends at once where MPI does not see them all."""
+    from mpi4py import MPI
+    world = MPI.COMM_WORLD
+    if world.size != int(total):
+        raise SystemExit("MPI sees %d of %s engines: started in a way that is not this MPI's" % (world.size, total))
+    world.Barrier()
+    if world.rank == 0:
+        open(os.path.join(profile, MPI_READY), "x").close()
+    sys.path.pop(0)  # the session's directory, so that user code imports nothing of it
+    sys.argv = ["ipengine", "--mpi", *_engine_arguments(profile)]
+    runpy.run_module("ipyparallel.engine", run_name="__main__", alter_sys=True)
+
+
+def run_engines(profile, count):
+    """One node's engines without MPI. They end by the signals that come to the whole process group."""
+    argv = [sys.executable, "-m", "ipyparallel.engine", *_engine_arguments(profile)]
+    engines = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(int(count))]
+    return max([engine.wait() for engine in engines])
+
+
+def _engine_arguments(profile):
+    return ["--profile-dir=" + profile, "--timeout=%d" % PATIENCE, "--IPEngine.wait_for_url_file=%d" % PATIENCE]

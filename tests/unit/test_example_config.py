@@ -1,0 +1,123 @@
+"""Every example configuration loads and does what its comments say; the reference of settings is current."""
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from jupyterhub_hpc_spawner.errors import OptionErrors
+from jupyterhub_hpc_spawner.hub.offline import make_spawner
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted(path.name for path in (ROOT / "example_config").glob("*.py"))
+GIB = 1024 ** 3
+
+
+def spawner(name, groups=()):
+    """The spawner that an example gives to a user in these groups; no batch system is asked."""
+    made = make_spawner(str(ROOT / "example_config" / name), "root")
+    made.user.groups = [SimpleNamespace(name=group) for group in groups]
+    return made
+
+
+def render(made, raw):
+    return made.render(made.parse_options(raw), made.new_session())[1]
+
+
+def refused(made, raw):
+    with pytest.raises(OptionErrors) as caught:
+        made.parse_options(raw)
+    return [error.field for error in caught.value.errors]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_gives_a_script_that_bash_can_read(name):
+    script = render(spawner(name), {"nodes": 2, "dask": True, "working_dir": "~/work"})
+    assert script.startswith("#!/bin/bash -l\n") and "run.py" in script
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_sets_only_what_exists(name):
+    """A name that nobody reads is a typing error that JupyterHub would pass over in silence."""
+    made = spawner(name)
+    for section in ("HPCSpawner", "JupyterHub"):
+        known = type(made if section == "HPCSpawner" else made.parent).class_traits(config=True)
+        assert set(made.parent.config[section]) <= set(known)
+
+
+def test_the_demo_needs_no_batch_system_and_a_password():
+    made = spawner("demo.py")
+    assert made.batch_system == "local"
+    assert made.parent.authenticator_class.__name__ == "SharedPasswordAuthenticator"
+    assert f"environment={sys.prefix}\n" in render(made, {})
+
+
+def test_the_slurm_example_lets_sessions_outlive_the_hub_and_wait_in_the_queue():
+    made = spawner("slurm.py")
+    assert made.parent.cleanup_servers is False and made.parent.concurrent_spawn_limit == 0
+    assert made.start_timeout >= 3600 and made.http_timeout >= 120
+    assert made.parent.hub_connect_url.startswith("http://hub.cluster.example")
+
+
+def test_the_slurm_example_fills_in_walltime_and_environment():
+    script = render(spawner("slurm.py"), {})
+    assert "#SBATCH --time=04:00:00\n" in script and "environment=/opt/jupyter\n" in script
+
+
+def test_the_policy_keeps_what_slurm_py_sets():
+    assert spawner("slurm_policy.py").parent.concurrent_spawn_limit == 0
+
+
+@pytest.mark.parametrize(("raw", "fields"), [
+    ({"nodes": 5}, ["nodes"]), ({"memory": "65G"}, ["memory"]), ({"walltime": "9h"}, ["walltime"]),
+    ({"queue": "low"}, ["queue"]), ({"node_type": "himem"}, ["node_type"]),
+    ({"profile": "small", "cores": 2}, ["cores"]), ({"profile": "big"}, ["profile"]),
+    ({"profile": "dask", "nodes": 5, "cores": 33}, ["nodes", "cores"]),
+])
+def test_the_policy_refuses_by_field(raw, fields):
+    assert refused(spawner("slurm_policy.py"), raw) == fields
+
+
+@pytest.mark.parametrize("raw", [
+    {"nodes": 4, "memory": "64G", "walltime": "8h", "cores": 32}, {"queue": "debug"}, {"environment": "~/mine"},
+    {"profile": "small", "walltime": "10m"}, {"environment": "module:a b/1.2"},
+])
+def test_the_policy_allows_what_is_within(raw):
+    spawner("slurm_policy.py").parse_options(raw)
+
+
+def test_a_preset_fills_in_what_the_user_leaves_open():
+    options = spawner("slurm_policy.py").parse_options({"profile": "dask", "nodes": 3})
+    assert (options.nodes, options.cores, options.memory, options.dask) == (3, 8, 32 * GIB, True)
+
+
+async def test_a_group_changes_limits():
+    power = spawner("slurm_policy.py", ["power"])
+    assert refused(power, {"nodes": 64, "memory": "1T", "walltime": "1d", "queue": "low"})
+    await power.apply_group_overrides()
+    power.parse_options({"nodes": 64, "memory": "1T", "walltime": "1d", "queue": "low"})
+    assert refused(power, {"nodes": 65, "cores": 33}) == ["nodes", "cores"]
+
+
+async def test_one_groups_limits_are_nobody_elses():
+    course = spawner("slurm_policy.py", ["course"])
+    await course.apply_group_overrides()
+    assert refused(course, {"nodes": 2, "walltime": "3h"}) == ["nodes", "walltime"]
+    other = spawner("slurm_policy.py", ["staff"])
+    await other.apply_group_overrides()
+    other.parse_options({"nodes": 2, "walltime": "3h"})
+
+
+def test_the_sites_template_and_directives_are_in_the_script():
+    script = render(spawner("slurm_policy.py"), {"node_type": "large-memory"})
+    assert "module use /apps/jupyter/modulefiles\n" in script
+    assert "#SBATCH --comment=jupyterhub\n" in script and "#SBATCH --constraint=himem\n" in script
+    assert "#SBATCH --partition=normal\n" in script and 'exec python3 "$session_dir/run.py" launch' in script
+
+
+def test_the_reference_of_settings_is_current():
+    """tools/make-reference writes it anew."""
+    made = subprocess.run([sys.executable, ROOT / "tools/make-reference", "--print"], check=True, capture_output=True,
+                          text=True).stdout
+    assert (ROOT / "docs/configure.md").read_text() == made

@@ -1,0 +1,201 @@
+"""The spawn form: everything escaped, every value kept, every error beside its field."""
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jupyterhub_hpc_spawner import form
+from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, Queue, Reservation
+from jupyterhub_hpc_spawner.options import Options, Policy, Profile
+from jupyterhub_hpc_spawner.script import make_templates
+
+TEMPLATES = make_templates()
+HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'onfocus='alert(1)", "&lt;b&gt; &amp;", "a\"b'c`d",
+           "{{ 7 * 7 }}", "{% raw %}", "</option></select>", "é\u202e\u2028", "]]>"]
+VOID = {"input", "img", "br", "meta", "link"}
+
+
+class Page(HTMLParser):
+    """The elements of a page: (tag, attributes) with the text directly inside."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.open, self.selected = [], [], {}
+        self.feed(html)
+        self.close()
+        assert not self.open, "every element is closed"
+
+    def handle_starttag(self, tag, attributes):
+        assert len(attributes) == len({name for name, _ in attributes}), "no attribute twice"
+        element = {"tag": tag, "text": "", "parents": [parent["tag"] for parent in self.open], **dict(attributes)}
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+        if tag == "option":
+            select = next(parent for parent in reversed(self.open) if parent["tag"] in ("select", "datalist"))
+            select.setdefault("options", []).append(element)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop()["tag"] == tag, f"</{tag}> closes what is open"
+
+    def handle_data(self, data):
+        if self.open:
+            self.open[-1]["text"] += data
+
+    def find(self, tag=None, **attributes):
+        return [element for element in self.elements if tag in (None, element["tag"])
+                and all(element.get(name) == value for name, value in attributes.items())]
+
+    def control(self, name):
+        control, = [e for e in self.elements if e["tag"] in ("input", "select") and e.get("name") == name]
+        return control
+
+    def value(self, name):
+        """What the browser would send of a form that nobody touches."""
+        control = self.control(name)
+        if control["tag"] == "select":
+            chosen = [option for option in control["options"] if "selected" in option] or control["options"]
+            return chosen[0]["value"]
+        return control["value"] if control.get("type") != "checkbox" or "checked" in control else ""
+
+
+def page(policy=Policy(), info=ClusterInfo(), user="alice", values=None, errors=None):
+    return Page(form.render(TEMPLATES, policy, info, user, values or {}, errors or {}))
+
+
+INFO = ClusterInfo(
+    queues=(Queue("normal", default=True, max_walltime=86400, max_nodes=3, cores=4, total_nodes=3, idle_nodes=2,
+                  gpus={"a100": 2}, features=("mc", "himem")), Queue("closed", up=False)),
+    accounts={"alice": ("geo", "bio")}, qos={"alice": ("normal", "short")},
+    reservations=(Reservation("course", users=("alice",)), Reservation("theirs", users=("bob",)),
+                  Reservation("geo-week", accounts=("geo",)), Reservation("open")),
+)
+BUSY = Policy(profiles={"small": Profile({"cores": 1}, display_name="Small")}, interfaces={"lab": "/lab", "notebook": "/tree"},
+              environments={"jupyter": Environment("/opt", description="Jupyter and Dask")})
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_stays_text_wherever_it_comes_from(hostile):
+    harmless = {(e["tag"], *sorted(set(e) - {"selected"})) for e in page(BUSY, INFO, errors={"nodes": "x", "zz": "y"}).elements}
+    info = ClusterInfo(queues=(Queue(hostile, features=(hostile,), gpus={hostile: 1}), Queue("b", features=("x",))),
+                       accounts={"alice": (hostile, "geo")})
+    policy = Policy(profiles={hostile: Profile({}, display_name=hostile)}, interfaces={hostile: "/"},
+                    environments={hostile: Environment(description=hostile)}, custom_environment=True)
+    found = page(policy, info, values={"memory": hostile, "environment": hostile, "queue": hostile},
+                 errors={"memory": hostile, "queue": hostile, hostile: hostile})
+    assert found.value("memory") == found.value("environment") == found.value("queue") == hostile
+    assert [e["text"] for e in found.find(id="hpc-memory-error")] == [hostile]
+    for name in ("queue", "account", "node_type", "gpu_type", "profile", "interface"):
+        assert hostile in [option["value"] for option in found.control(name)["options"]]
+    assert hostile in [option["text"] for option in found.find("datalist")[0]["options"]]
+    assert [e["text"] for e in found.find("strong")] == [hostile]
+    tags = {tag for tag, *_ in harmless} | {"datalist", "strong"}
+    assert {e["tag"] for e in found.elements} <= tags
+    assert not [name for e in found.elements for name in e if name.startswith("on") or name == "src"]
+
+
+TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
+
+
+@settings(max_examples=20)
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(Options.model_fields, TEXT)))
+def test_every_value_that_was_typed_is_there_again(values):
+    found = page(BUSY, values=values, errors=dict.fromkeys(values, "no"))
+    for name, value in values.items():
+        if name in ("dask", "ipyparallel"):
+            assert ("checked" in found.control(name)) == bool(value)
+        elif found.find(None, name=name):
+            assert found.value(name) == value
+
+
+@pytest.mark.parametrize("name, kind", [("nodes", "number"), ("memory", "text"), ("queue", "select"), ("dask", "checkbox")])
+def test_an_error_stands_beside_its_field_for_eyes_and_screen_readers(name, kind):
+    found = page(info=INFO, errors={name: "that cannot be"})
+    control, error = found.control(name), *found.find(id=f"hpc-{name}-error")
+    assert error["text"] == "that cannot be" and kind in (control["tag"], control.get("type"))
+    assert control["aria-invalid"] == "true" and "is-invalid" in control["class"].split() and "autofocus" in control
+    described = control["aria-describedby"].split()
+    assert described[0] == f"hpc-{name}-error" and all(len(found.find(id=part)) == 1 for part in described)
+
+
+def test_only_the_first_error_takes_the_focus():
+    found = page(errors={"memory": "x", "nodes": "y"})
+    assert [e["name"] for e in found.elements if "autofocus" in e] == ["nodes"]
+
+
+def test_an_error_of_a_field_that_is_not_shown_is_an_alert():
+    alert, = page(errors={"nonsense": "is not an option here"}).find(role="alert")
+    assert alert["text"] == ": is not an option here"
+
+
+def test_without_errors_nothing_looks_wrong():
+    found = page(BUSY, INFO)
+    assert not [e for e in found.elements if "aria-invalid" in e or "is-invalid" in e.get("class", "") or "role" in e]
+
+
+def test_every_control_has_a_label_a_section_and_an_id_of_its_own():
+    found = page(BUSY, INFO)
+    controls = [e for e in found.elements if e["tag"] in ("input", "select")]
+    labels = {label["for"]: label["text"].strip() for label in found.find("label")}
+    assert len(controls) >= 15 and all(labels[control["id"]] for control in controls)
+    assert all("fieldset" in control["parents"] for control in controls)
+    ids = [e["id"] for e in found.elements if "id" in e]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("name, values", [
+    ("queue", ["", "normal"]), ("account", ["", "geo", "bio"]), ("qos", ["", "normal", "short"]),
+    ("reservation", ["", "course", "geo-week", "open"]), ("node_type", ["", "mc", "himem"]), ("gpu_type", ["", "a100"]),
+    ("profile", ["", "small"]), ("interface", ["", "lab", "notebook"]), ("environment", ["jupyter"]),
+])
+def test_the_form_offers_what_cluster_and_site_have_for_this_user(name, values):
+    assert [option["value"] for option in page(BUSY, INFO).control(name)["options"]] == values
+
+
+def test_where_the_cluster_tells_nothing_anything_can_be_typed():
+    found = page()
+    assert {found.control(name)["type"] for name in ("queue", "account", "qos", "reservation", "node_type")} == {"text"}
+
+
+@pytest.mark.parametrize("policy, shown", [
+    (Policy(), {"queue", "nodes", "walltime", "dask"}),
+    (Policy(unsupported=frozenset({"queue", "walltime"})), {"nodes", "dask"}),
+])
+def test_what_the_batch_system_cannot_express_is_not_shown(policy, shown):
+    names = {e.get("name") for e in page(policy, INFO).elements}
+    assert names & {"queue", "nodes", "walltime", "dask"} == shown
+
+
+@pytest.mark.parametrize("policy, name, maximum", [
+    (Policy(), "nodes", "3"), (Policy(limits={"nodes": 2}), "nodes", "2"), (Policy(), "cores", None), (Policy(), "gpus", "2")])
+def test_numbers_have_the_largest_value_that_any_queue_or_the_site_allows(policy, name, maximum):
+    assert page(policy, INFO).control(name).get("max") == maximum
+
+
+def test_a_saved_choice_that_is_gone_stays_visible():
+    queue = page(info=INFO, values={"queue": "old"}).control("queue")
+    assert [option["text"] for option in queue["options"] if "selected" in option] == ["old (not available)"]
+
+
+@pytest.mark.parametrize("allowed, values, chosen", [
+    ({"queue": ("debug", "normal")}, {"queue": "normal"}, "normal"), ({"queue": ("debug", "normal")}, {}, "debug"),
+    ({"queue": ("", "normal")}, {}, ""),
+])
+def test_allowed_values_are_all_that_can_be_chosen(allowed, values, chosen):
+    found = page(Policy(allowed=allowed), INFO, values=values)
+    assert [option["value"] for option in found.control("queue")["options"]] == list(allowed["queue"])
+    assert found.value("queue") == chosen
+
+
+def test_allowed_numbers_show_the_one_that_was_chosen():
+    assert page(Policy(allowed={"nodes": (1, 2, 4)}), values={"nodes": 2}).value("nodes") == "2"
+
+
+@pytest.mark.parametrize("data, values", [
+    ({"queue": ["normal"], "nodes": ["2"]}, {"queue": "normal", "nodes": "2"}),
+    ({"queue": ["a", "b"]}, {"queue": "b"}), ({"queue": []}, {}), ({"queue": [""]}, {}), ({"queue": ["  "]}, {}),
+    ({"dask": ["on"]}, {"dask": "on"}), ({"_xsrf": ["token"]}, {}), ({"unknown": ["x"]}, {"unknown": "x"}),
+    ({"working_dir": [" ~/a b "]}, {"working_dir": " ~/a b "}), ({"upload_file": [{"body": b""}]}, {}), ({}, {}),
+])
+def test_form_data_becomes_one_text_a_key_without_what_was_left_empty(data, values):
+    assert form.read(data) == values

@@ -1,0 +1,190 @@
+"""One question for all jobs; a job has ended only when the batch system says so or twice no longer knows it."""
+import asyncio
+import logging
+from types import SimpleNamespace
+
+import pytest
+from jupyterhub_hpc_spawner.errors import ParseError, QueryError
+from jupyterhub_hpc_spawner.hub import poller as module
+from jupyterhub_hpc_spawner.model import Completed, JobState, JobStatus
+
+INTERVAL = 5
+PENDING, RUNNING, FINISHED = JobStatus(JobState.PENDING, "PENDING"), JobStatus(JobState.RUNNING, "RUNNING"), JobStatus(
+    JobState.FINISHED, "COMPLETED")
+
+
+class World:
+    """A clock that only the poller's own pauses and the questions' costs move, and a batch system that waits to be told
+    what it answers."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.asked = []
+        self.answers = asyncio.Queue()
+        self.poller = module.Poller(self.ask, INTERVAL, logging.getLogger("test"), clock=lambda: self.now)
+
+    async def sleep(self, seconds):
+        self.now += seconds
+        await asyncio.sleep(0)
+
+    async def ask(self):
+        self.asked.append(self.now)
+        answer, cost = await self.answers.get()
+        self.now += cost
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def answer(self, answer, cost=0):
+        """One whole round."""
+        done = asyncio.ensure_future(self.poller.next_round())
+        await asyncio.sleep(0)
+        self.answers.put_nowait((answer, cost))
+        await asyncio.wait_for(done, 5)
+
+    def states(self, *job_ids):
+        return [self.poller.status(job_id).state for job_id in job_ids]
+
+    @property
+    def pauses(self):
+        return [later - earlier for earlier, later in zip(self.asked, self.asked[1:])]
+
+
+@pytest.fixture
+async def world(monkeypatch):
+    world = World()
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": world.sleep}))
+    yield world
+    if world.poller._task:
+        world.poller._task.cancel()
+        await asyncio.wait([world.poller._task])
+
+
+async def test_one_question_answers_for_all_jobs(world):
+    jobs = [str(number) for number in range(200)]
+    for job in jobs:
+        world.poller.watch(job)
+    await world.answer(dict.fromkeys(jobs, PENDING))
+    await world.answer({**dict.fromkeys(jobs, RUNNING), "someone else's": PENDING})
+    assert world.states(*jobs) == [JobState.RUNNING] * 200
+    assert len(world.asked) <= 3 and set(world.pauses) <= {INTERVAL}
+    assert world.poller.status("someone else's").state == JobState.UNKNOWN
+
+
+async def test_watching_again_begins_no_second_loop_and_forgets_nothing(world):
+    world.poller.watch("7")
+    await world.answer({"7": RUNNING})
+    world.poller.watch("7")
+    assert world.states("7") == [JobState.RUNNING]
+    await world.answer({"7": RUNNING})
+    assert set(world.pauses) == {INTERVAL}
+
+
+@pytest.mark.parametrize("error", [QueryError("no answer"), ParseError("odd", Completed(("squeue",), 0, "?", "")),
+                                   ValueError("a mistake of ours")])
+async def test_a_failed_question_keeps_the_last_state_and_is_asked_again(world, error):
+    world.poller.watch("7")
+    await world.answer({"7": RUNNING})
+    for _ in range(5):
+        await world.answer(error)
+    assert world.states("7") == [JobState.RUNNING]
+    assert world.poller.failures == 5 and str(error) in world.poller.error
+    await world.answer({"7": FINISHED})
+    assert world.states("7") == [JobState.FINISHED] and (world.poller.failures, world.poller.error) == (0, "")
+
+
+async def test_pauses_grow_with_every_failure_up_to_a_minute_and_shrink_at_the_first_answer(world):
+    world.poller.watch("7")
+    for _ in range(7):
+        await world.answer(QueryError("no answer"))
+    await world.answer({"7": RUNNING})
+    await world.answer({"7": RUNNING})
+    assert world.pauses[:8] == [10, 20, 40, 60, 60, 60, 60, INTERVAL]
+
+
+async def test_a_slow_batch_system_is_asked_for_a_fifth_of_the_time_at_most(world):
+    world.poller.watch("7")
+    for cost in (1, 4, 30, 0.1):
+        await world.answer({"7": RUNNING}, cost)
+    await world.answer({"7": RUNNING})
+    assert world.pauses[:4] == [5, 20, 150, 5]
+
+
+async def test_failures_are_logged_once_and_not_every_time(world, caplog):
+    world.poller.watch("7")
+    with caplog.at_level(logging.INFO):
+        for _ in range(9):
+            await world.answer(QueryError("no answer"))
+        await world.answer({"7": RUNNING})
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "no answer" in caplog.text and "answers again, after 9 failures" in caplog.text
+
+
+async def test_a_job_that_two_answers_lack_has_ended(world):
+    world.poller.watch("7")
+    seen = []
+    for answer in ({"7": RUNNING}, {}, {"7": RUNNING}, {}, {}, {}):
+        await world.answer(answer)
+        seen.append(world.poller.status("7").state)
+    assert seen == [JobState.RUNNING] * 4 + [JobState.FINISHED] * 2
+    assert world.poller.status("7").code == "RUNNING"
+
+
+async def test_a_failed_question_between_does_not_count_as_missing(world):
+    world.poller.watch("7")
+    for answer in ({"7": RUNNING}, {}, QueryError("no answer"), QueryError("no answer")):
+        await world.answer(answer)
+    assert world.states("7") == [JobState.RUNNING]
+
+
+async def test_a_job_is_not_missing_just_after_its_submission(world):
+    world.poller.watch("1")
+    await world.answer({"1": RUNNING})
+    world.poller.watch("7")
+    seen = []
+    for _ in range(4):
+        await world.answer({"1": RUNNING})
+        seen.append(world.poller.status("7"))
+    # The first answer comes at once, the second an interval later: neither says that the job is gone.
+    assert [status.state for status in seen[:3]] == [JobState.UNKNOWN] * 3
+    assert (seen[3].state, seen[3].code) == (JobState.FINISHED, "GONE")
+
+
+async def test_an_end_that_is_reported_counts_at_once(world):
+    world.poller.watch("7")
+    await world.answer({"7": FINISHED})
+    assert world.poller.status("7") == FINISHED
+
+
+async def test_an_unknown_code_is_logged_once_and_the_job_lives(world, caplog):
+    world.poller.watch("7")
+    for _ in range(3):
+        await world.answer({"7": JobStatus(JobState.UNKNOWN, "BRAND_NEW")})
+    assert world.poller.status("7").code == "BRAND_NEW" and world.states("7") == [JobState.UNKNOWN]
+    assert len([record for record in caplog.records if "BRAND_NEW" in record.getMessage()]) == 1
+
+
+async def test_nothing_is_asked_when_nothing_is_watched_and_again_when_something_is(world):
+    world.poller.watch("7")
+    await world.answer({"7": RUNNING})
+    first = world.poller._task
+    world.poller.forget("7")
+    world.answers.put_nowait(({}, 0))
+    await asyncio.wait_for(first, 5)
+    asked = len(world.asked)
+    world.poller.watch("8")
+    await world.answer({"8": RUNNING})
+    assert world.states("7", "8") == [JobState.UNKNOWN, JobState.RUNNING]
+    assert asked <= 2 and len(world.asked) == asked + 1 and world.pauses[-1] >= INTERVAL
+
+
+async def test_who_asks_for_a_job_first_waits_for_the_first_answer(world):
+    status = asyncio.ensure_future(world.poller.answered("7", timeout=5))
+    await asyncio.sleep(0)
+    await world.answer({"7": RUNNING})
+    assert await status == RUNNING
+    assert await world.poller.answered("7", timeout=0) == RUNNING
+
+
+async def test_who_asks_for_a_job_does_not_wait_for_ever(world):
+    assert (await world.poller.answered("7", timeout=0.01)).state == JobState.UNKNOWN

@@ -1,0 +1,134 @@
+"""What Slurm tells of the cluster: partitions, GPUs, accounts, reservations."""
+import pytest
+from captured import SEPARATOR, captured
+from hypothesis import given
+from hypothesis import strategies as st
+from jupyterhub_hpc_spawner.batch.slurm import Slurm, parse_gres
+from jupyterhub_hpc_spawner.errors import ParseError, QueryError
+from jupyterhub_hpc_spawner.model import ClusterInfo, Completed, JobRequest, Reservation
+
+SLURM = Slurm()
+GIB = 1024 ** 3
+
+
+def info(**files):
+    """What the captured answers say together."""
+    return SLURM.parse_info({name: captured(f"slurm-22.05.8/{file}") for name, file in files.items()})
+
+
+def sinfo(*rows):
+    names = "name up limit nodes state cores memory features gres size".split()
+    usual = dict(name="normal", up="up", limit="1-00:00:00", nodes="1", state="idle", cores="4", memory="6000",
+                 features="mc", gres="(null)", size="1-infinite")
+    text = "".join(SEPARATOR.join({**usual, **row}[name] for name in names) + "\n" for row in rows)
+    return SLURM.parse_info({"queues": Completed(("sinfo",), 0, text, "")})
+
+
+@pytest.mark.parametrize("name", ["queues", "partitions", "accounts", "reservations"])
+def test_the_captured_answers_are_those_to_our_own_commands(name):
+    assert captured(f"slurm-22.05.8/info-{name}").argv == tuple(SLURM.info_commands()[name])
+
+
+def test_a_real_clusters_partitions():
+    found = info(queues="info-queues", partitions="info-partitions")
+    normal, debug, low = (found.queue(name) for name in ("normal", "debug", "low"))
+    assert [queue.name for queue in found.queues] == ["normal", "debug", "low"] and found.queue(None) is normal
+    assert (normal.max_walltime, normal.default_walltime, normal.max_nodes) == (86400, 1800, 3)
+    assert (debug.max_walltime, debug.default_walltime, debug.max_nodes, debug.gpus) == (1800, None, 1, {})
+    assert (low.total_nodes, low.idle_nodes, low.up, low.accounts) == (3, 3, True, None)
+
+
+def test_a_partition_of_unlike_nodes_offers_what_the_largest_has():
+    normal = info(queues="info-queues").queue("normal")
+    assert (normal.cores, normal.memory, normal.total_nodes) == (4, 6000 * 1024 ** 2, 3)
+    assert (normal.gpus, normal.features) == ({"a100": 2}, ("mc", "himem"))
+
+
+@pytest.mark.parametrize("rows, expected", [
+    ([{"cores": "4+", "memory": "6000+"}], {"cores": 4, "memory": 6000 * 1024 ** 2}),
+    ([{"cores": "4", "memory": "64000"}, {"cores": "128", "memory": "1000"}], {"cores": 128, "memory": 64000 * 1024 ** 2}),
+    ([{"nodes": "2"}, {"nodes": "3", "state": "allocated"}], {"total_nodes": 5, "idle_nodes": 2}),
+    ([{"state": "idle~", "nodes": "7"}, {"state": "idle*"}, {"state": "down*"}], {"total_nodes": 9, "idle_nodes": 8}),
+    ([{"limit": "infinite"}], {"max_walltime": None}), ([{"limit": "30:00"}], {"max_walltime": 1800}),
+    ([{"features": "(null)"}], {"features": ()}), ([{"features": "a,b"}, {"features": "b,c"}], {"features": ("a", "b", "c")}),
+    ([{"gres": "gpu:a100:2"}, {"gres": "gpu:a100:4(S:0,1),gpu:v100:1"}], {"gpus": {"a100": 4, "v100": 1}}),
+    ([{"up": "inact"}], {"up": False}), ([{"up": "drain"}], {"up": False}),
+])
+def test_lines_of_one_partition_add_up(rows, expected):
+    queue, = sinfo(*rows).queues
+    assert {name: getattr(queue, name) for name in expected} == expected
+
+
+def test_a_closed_partition_is_not_up():
+    found = info(queues="info-queues-partition-down", partitions="info-partitions-partition-down")
+    assert {queue.name: queue.up for queue in found.queues} == {"normal": True, "debug": False, "low": True}
+
+
+def test_a_busy_node_is_not_idle():
+    normal = info(queues="info-queues-one-node-mixed").queue("normal")
+    assert (normal.total_nodes, normal.idle_nodes) == (3, 2)
+
+
+def test_limits_of_the_partition_record():
+    line = "PartitionName=normal AllowAccounts=geo,bio Default=YES DefaultTime=NONE MaxNodes=2 MaxTime=1-00:00:00\n"
+    found = SLURM.parse_info({"queues": captured("slurm-22.05.8/info-queues"),
+                              "partitions": Completed(("scontrol",), 0, line, "")})
+    assert (found.queue("normal").max_nodes, found.queue("normal").accounts) == (2, ("geo", "bio"))
+
+
+def test_every_user_has_the_accounts_and_qos_of_all_associations():
+    found = info(accounts="info-accounts")
+    assert found.accounts == {"root": ("root",), "alice": ("bio", "geo"), "bob": ("geo",)}
+    assert found.qos == {"root": ("normal",), "alice": ("normal", "short"), "bob": ("normal",)}
+
+
+def test_reservations_with_their_users_accounts_and_whether_they_have_begun():
+    assert info(reservations="info-reservations-two").reservations == (
+        Reservation("course", users=("alice", "bob"), active=True),
+        Reservation("geo-week", accounts=("geo", "bio"), active=False))
+
+
+def test_no_reservations_are_none():
+    assert info(reservations="info-reservations").reservations == ()
+
+
+def test_what_did_not_answer_is_left_out():
+    assert SLURM.parse_info({}) == ClusterInfo()
+
+
+@pytest.mark.parametrize("text, gpus", [
+    ("", {}), ("(null)", {}), ("gpu:4", {"": 4}), ("gpu:a100:4", {"a100": 4}), ("gpu:a100:4(S:0,1)", {"a100": 4}),
+    ("gpu:4(S:0-1)", {"": 4}), ("gpu:2,gpu:v100:1", {"": 2, "v100": 1}), ("gpu:a100:2(S:0),gpu:v100:1(S:1)", {"a100": 2, "v100": 1}),
+    ("craynetwork:4", {}), ("craynetwork:4,gpu:1", {"": 1}), ("gpu:1g.5gb:7", {"1g.5gb": 7}), ("gpu:a100:2,mps:a100:200", {"a100": 2}),
+    ("gpu:a100:2,gpu:a100:4", {"a100": 4}),
+])
+def test_gpus_by_type(text, gpus):
+    assert parse_gres(text) == gpus
+
+
+FIELD = st.sampled_from(["normal", "up", "4", "4+", "idle", "1-0", "(null)", "gpu:a100:4", "gpu:²", "²", "n/a", ""]) | st.text(max_size=8)
+ROW = st.fixed_dictionaries({}, optional=dict.fromkeys(("nodes", "state", "cores", "memory", "features", "gres", "limit"), FIELD))
+KEYED = st.lists(st.sampled_from(["PartitionName=normal", "ReservationName=x", "MaxNodes=²", "MaxNodes=9", "DefaultTime=x",
+                                  "Users=,", "=", "a|b|c", " "]), max_size=6).map(" ".join)
+
+
+@given(ROW)
+def test_odd_fields_of_a_partition_are_a_parse_error_and_nothing_else(row):
+    try:
+        assert all(queue.total_nodes >= 0 for queue in sinfo(row).queues)
+    except ParseError:
+        pass
+
+
+@given(st.fixed_dictionaries({name: KEYED | st.text() for name in SLURM.info_commands()}))
+def test_garbage_about_the_cluster_is_a_parse_error_or_a_query_error_and_nothing_else(texts):
+    try:
+        found = SLURM.parse_info({name: Completed((name,), 0, text, "") for name, text in texts.items()})
+    except (ParseError, QueryError):
+        return
+    assert isinstance(found, ClusterInfo)
+
+
+def test_processes_on_other_nodes_start_inside_the_allocation_once_a_node():
+    words = SLURM.remote_run(JobRequest("x", "/x", nodes=3))
+    assert words[:2] == ["srun", "--overlap"] and {"--nodes=3", "--ntasks=3", "--ntasks-per-node=1"} <= set(words)
