@@ -15,12 +15,12 @@ _SEP = "\x1f"
 _STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L", "%j")
 _QUEUE_FIELDS = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%s")
 
-# https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES
+# https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES; while COMPLETING, processes may still be there.
 _STATES = {
     JobState.PENDING: "PENDING CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT POWER_UP_NODE",
-    JobState.RUNNING: "RUNNING RESIZING SIGNALING STAGE_OUT LAUNCH_FAILED_RETRY UPDATE_DB EXPEDITING",
+    JobState.RUNNING: "RUNNING COMPLETING RESIZING SIGNALING STAGE_OUT LAUNCH_FAILED_RETRY UPDATE_DB EXPEDITING",
     JobState.SUSPENDED: "SUSPENDED STOPPED",
-    JobState.FINISHED: "COMPLETING COMPLETED FAILED CANCELLED TIMEOUT NODE_FAIL BOOT_FAIL DEADLINE OUT_OF_MEMORY "
+    JobState.FINISHED: "COMPLETED FAILED CANCELLED TIMEOUT NODE_FAIL BOOT_FAIL DEADLINE OUT_OF_MEMORY "
                        "PREEMPTED REVOKED LAUNCH_FAILED RECONFIG_FAIL",
 }
 STATES = {code: state for state, codes in _STATES.items() for code in codes.split()}
@@ -127,7 +127,7 @@ class Slurm:
         return [*_STEP, f"--nodes={request.nodes}", f"--ntasks={request.nodes}", "--ntasks-per-node=1"]
 
     def mpi_run(self, request):
-        # Older releases of srun take the job's cores for those of each rank; --overcommit: ranks may be more than cores.
+        # Older releases of srun give each rank the job's cores. --overcommit: there may be more ranks than cores.
         return [["env", "-u", "SLURM_CPUS_PER_TASK", *_STEP, f"--nodes={request.nodes}", "--ntasks={total}",
                  "--ntasks-per-node={per_node}", "--overcommit", f"--mpi={kind}"] for kind in request.mpi]
 

@@ -17,7 +17,8 @@ from .report import say
 
 START_TIMEOUT = 60
 GRACE = 4
-PATIENCE = 120  # ipengine's own 5 and 10 s are too short for hundreds of engines on a shared file system
+# ipengine's own 5 and 10 s are too short for hundreds of engines on a shared file system.
+PATIENCE = ("--timeout=120", "--IPEngine.wait_for_url_file=120")
 MPI_READY = "mpi-ready"
 
 
@@ -72,6 +73,7 @@ class Runtime:
                 del self.running["ipengines-mpi"]
         self.launcher.session_file.runtime("ipyparallel", mpi=False, mpi_error=why)
         say("IPyParallel: the engines start without MPI: %s" % why)
+        # Nothing to wait for: a client sees each as it comes.
         await self._start("ipengines", self.plan["remote_run"], self.profile, str(self.per_node))
 
     async def _start(self, name, prefix, sign, argument):
@@ -109,16 +111,12 @@ def run_rank(profile, total):
     if world.rank == 0:
         open(os.path.join(profile, MPI_READY), "x").close()
     sys.path.pop(0)  # the session's directory, so that user code imports nothing of it
-    sys.argv = ["ipengine", "--mpi", *_engine_arguments(profile)]
+    sys.argv = ["ipengine", "--mpi", "--profile-dir=" + profile, *PATIENCE]
     runpy.run_module("ipyparallel.engine", run_name="__main__", alter_sys=True)
 
 
 def run_engines(profile, count):
     """One node's engines without MPI. They end by the signals that come to the whole process group."""
-    argv = [sys.executable, "-m", "ipyparallel.engine", *_engine_arguments(profile)]
+    argv = [sys.executable, "-m", "ipyparallel.engine", "--profile-dir=" + profile, *PATIENCE]
     engines = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(int(count))]
     return max([engine.wait() for engine in engines])
-
-
-def _engine_arguments(profile):
-    return ["--profile-dir=" + profile, "--timeout=%d" % PATIENCE, "--IPEngine.wait_for_url_file=%d" % PATIENCE]

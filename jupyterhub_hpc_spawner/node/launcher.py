@@ -20,6 +20,7 @@ from .session_file import SessionFile
 
 SERVER_GRACE = 5
 GOODBYE = 2
+HEAD_START = 5
 
 
 def launch(directory):
@@ -37,7 +38,7 @@ class Launcher:
         self.reporter = Reporter(plan["session"], plan["secret"])
         self.session_file = SessionFile(self.path("session.json"), **self._facts())
         self.runtimes = []
-        self.server_python = ""
+        self.answered = asyncio.Event()
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
@@ -57,7 +58,7 @@ class Launcher:
             self._prepare_runtimes()
             with network.hold_port(self.address, *self.plan["port_range"]) as held:
                 server = await self._start_server(held.getsockname()[1])
-                tasks = [asyncio.ensure_future(runtime.run()) for runtime in self.runtimes]
+                tasks = [asyncio.ensure_future(self._run_runtime(runtime)) for runtime in self.runtimes]
                 tasks.append(asyncio.ensure_future(self._report_listening(held.getsockname()[1], started)))
                 try:
                     await first_of(server.wait(), ending.wait())
@@ -68,6 +69,11 @@ class Launcher:
             say("the session cannot start: %s" % error)
             await self._call("failed", message=str(error)[:1000])
             return 1
+
+    async def _run_runtime(self, runtime):
+        """The server first: while it starts it has the node's cores to itself, though not for ever."""
+        await first_of(self.answered.wait(), asyncio.sleep(HEAD_START))
+        await runtime.run()
 
     async def _call(self, phase, **fields):
         report = partial(self.reporter.report, phase, address=self.address, **fields)
@@ -100,7 +106,7 @@ class Launcher:
 
     async def _start_server(self, port):
         try:
-            argv, self.server_python = server_argv(self.plan["command"], self.path("run.py"), self.plan["quick_start"])
+            argv = server_argv(self.plan["command"], self.path("run.py"), self.plan["quick_start"])
         except FileNotFoundError as error:
             raise LookupError("%s is not in this software environment (PATH is %s)"
                               % (error, os.environ.get("PATH", "")))
@@ -118,6 +124,7 @@ class Launcher:
         say("the server answers on %s port %d" % (self.address, port))
         await started
         await self._call("listening", port=port)
+        self.answered.set()
 
     async def _answers(self, port, secure):
         try:

@@ -17,7 +17,7 @@ def serve(arguments):
 
 
 def server_argv(command, run_py, quick):
-    """The argument list that starts the server, and the Python that it runs on ("" if it is no Python script).
+    """The argument list that starts the server.
 
     A Python script is run by the interpreter of its first line, in our wrapper; anything else is run as it is.
     FileNotFoundError where the command is not there.
@@ -27,8 +27,8 @@ def server_argv(command, run_py, quick):
         raise FileNotFoundError(command[0])
     python = _interpreter(path)
     if not python:
-        return [path, *command[1:]], ""
-    return [python, run_py, "server", "quick" if quick else "plain", path, *command[1:]], python
+        return [path, *command[1:]]
+    return [python, run_py, "server", "quick" if quick else "plain", path, *command[1:]]
 
 
 def _interpreter(path):

@@ -4,6 +4,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+import pytest_asyncio
 from jupyterhub_hpc_spawner.errors import ParseError, QueryError
 from jupyterhub_hpc_spawner.hub import poller as module
 from jupyterhub_hpc_spawner.model import Completed, JobState, JobStatus
@@ -40,7 +41,7 @@ class World:
         done = asyncio.ensure_future(self.poller.next_round())
         await asyncio.sleep(0)
         self.answers.put_nowait((answer, cost))
-        await asyncio.wait_for(done, 5)
+        await asyncio.wait_for(done, 2)
 
     def states(self, *job_ids):
         return [self.poller.status(job_id).state for job_id in job_ids]
@@ -50,7 +51,7 @@ class World:
         return [later - earlier for earlier, later in zip(self.asked, self.asked[1:])]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="function")
 async def world(monkeypatch):
     world = World()
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": world.sleep}))
@@ -171,11 +172,11 @@ async def test_nothing_is_asked_when_nothing_is_watched_and_again_when_something
     world.poller.forget("7")
     world.answers.put_nowait(({}, 0))
     await asyncio.wait_for(first, 5)
-    asked = len(world.asked)
+    assert len(world.asked) == 2
     world.poller.watch("8")
     await world.answer({"8": RUNNING})
     assert world.states("7", "8") == [JobState.UNKNOWN, JobState.RUNNING]
-    assert asked <= 2 and len(world.asked) == asked + 1 and world.pauses[-1] >= INTERVAL
+    assert min(world.pauses) >= INTERVAL
 
 
 async def test_who_asks_for_a_job_first_waits_for_the_first_answer(world):

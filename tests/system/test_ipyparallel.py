@@ -1,0 +1,186 @@
+"""IPyParallel on a real cluster: engines on two nodes, ranks of one MPI program, closed to everybody else."""
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.kernel import run_code
+from support.running_hub import wait_for
+
+CONNECT = """
+import os, socket
+import ipyparallel as ipp
+client = ipp.Client(os.environ["IPP_CLIENT_FILE"])
+client.wait_for_engines(4, timeout=60, interactive=False)
+"""
+RANKS = """
+def rank():
+    import os, socket
+    from mpi4py import MPI
+    world = MPI.COMM_WORLD
+    return world.rank, socket.gethostname(), world.allreduce(10 ** world.rank), os.environ["OMP_NUM_THREADS"]
+print(client.ids)
+for line in client[:].apply_sync(rank):
+    print(*line)
+"""
+DASK = """
+from dask.distributed import Client
+dask = Client()
+dask.wait_for_workers(2, timeout=60)
+print(sorted(set(dask.run(socket.gethostname).values())))
+print(sorted(set(client[:].apply_sync(socket.gethostname))))
+"""
+INTERRUPT = """
+import time
+def loop():
+    while True:
+        pass
+result = client[:].apply_async(loop)
+time.sleep(1)
+client.send_signal("SIGINT").result(10)
+try:
+    print("returned", result.get(10))
+except Exception as error:
+    print(type(error).__name__, "KeyboardInterrupt" in str(error))
+print(client[:].apply_sync(lambda: 1))
+"""
+CONNECTS = """
+import sys
+import ipyparallel as ipp
+try:
+    ipp.Client(sys.argv[1], timeout=5)
+except Exception as error:
+    print("refused", type(error).__name__)
+else:
+    print("connected")
+"""
+# What a ZeroMQ socket announces: bytes 12 to 31 of its greeting (ZMTP 3.1).
+MECHANISMS = """
+import socket, sys
+for address in sys.argv[1:]:
+    host, port = address.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 5) as connection:
+        connection.settimeout(2)
+        greeting = b""
+        try:
+            connection.sendall(b"\\xff" + bytes(7) + b"\\x01\\x7f\\x03\\x01")
+            while len(greeting) < 64 and (more := connection.recv(64)):
+                greeting += more
+        except OSError:
+            pass
+        print(address, greeting[12:32].rstrip(b"\\0").decode() if greeting[:1] == b"\\xff" else "no ZeroMQ")
+"""
+OPTIONS = {"nodes": 2, "cores": 2, "account": "geo", "ipyparallel": True, "ipyparallel_engines_per_node": 2}
+
+
+@pytest.fixture
+def session(hub):
+    """Bob's session with Dask and IPyParallel on two nodes; the next test that wants one takes the same."""
+    if not hub.servers("bob"):
+        start(hub, {**OPTIONS, "dask": True, "dask_workers_per_node": 1})
+    return hub
+
+
+def start(hub, options):
+    events = hub.spawn("bob", options)
+    assert events[-1].get("ready"), events
+    wait_for(lambda: facts(hub)["state"] != "starting", 60, lambda: f"it stays {facts(hub)}")
+
+
+def directory(hub):
+    return Path("~bob").expanduser() / ".local/share/jupyterhub-hpc-spawner" / hub.state("bob")["name"]
+
+
+def facts(hub):
+    return json.loads((directory(hub) / "session.json").read_text())["runtimes"]["ipyparallel"]
+
+
+def run(hub, code):
+    return run_code(hub.server_url("bob"), hub.user_token("bob"), CONNECT + code).splitlines()
+
+
+def test_engines_on_both_nodes_are_the_ranks_of_one_mpi_program(session):
+    ids, *lines = run(session, RANKS)
+    assert ids == "[0, 1, 2, 3]"
+    ranks, hosts, sums, threads = zip(*(line.split() for line in lines))
+    assert ranks == ("0", "1", "2", "3") and set(sums) == {"1111"} and set(threads) == {"1"}
+    assert hosts[0] == hosts[1] != hosts[2] == hosts[3]
+    assert facts(session) == {"state": "running", "engines": 4, "mpi": True,
+                              "client_file": f"{directory(session)}/ipp/security/ipcontroller-client.json"}
+
+
+def test_dask_and_ipyparallel_work_side_by_side(session):
+    dask, engines = run(session, DASK)
+    assert dask == engines and engines.count("n") == 2
+
+
+def test_engines_can_be_interrupted(session):
+    assert run(session, INTERRUPT) == ["CompositeError True", "[1, 1, 1, 1]"]
+
+
+def test_the_connection_files_are_the_users_alone(session):
+    security = directory(session) / "ipp" / "security"
+    files = sorted(security.iterdir())
+    assert [file.name for file in files] == ["ipcontroller-client.json", "ipcontroller-engine.json"]
+    assert [path.stat().st_mode & 0o777 for path in (security, security.parent, *files)] == [0o700] * 2 + [0o600] * 2
+    for node in (None, "n1", "n3"):
+        assert session.cluster.run("alice", "cat", files[0], node=node).returncode != 0
+
+
+@pytest.mark.parametrize("serverkey", ["", "wrong"])
+def test_without_the_key_a_client_is_refused(session, serverkey):
+    """What another user could find out: everything of the connection file but the server's key."""
+    info = json.loads((directory(session) / "ipp" / "security" / "ipcontroller-client.json").read_text())
+    assert len(info["curve_serverkey"]) == 40
+    other = info["curve_serverkey"].swapcase() if serverkey else ""
+    stolen = Path("~alice").expanduser() / "stolen.json"
+    stolen.write_text(json.dumps({**info, "curve_serverkey": other}))
+    try:
+        for node in (None, "n1", "n3"):
+            done = session.cluster.run("alice", session.bin_dir / "python", "-c", CONNECTS, stolen, node=node)
+            assert done.stdout.strip() == "refused TimeoutError", (node, done.stdout, done.stderr)
+        stolen.write_text(json.dumps(info))
+        done = session.cluster.run("alice", session.bin_dir / "python", "-c", CONNECTS, stolen, node="n3")
+        assert done.stdout.strip() == "connected", "it is the key that decides"
+    finally:
+        stolen.unlink()
+
+
+def test_every_port_of_controller_and_engines_speaks_curve_only(session):
+    """Also on loopback, which is open to everybody on a shared node."""
+    info = json.loads((directory(session) / "ipp" / "security" / "ipcontroller-client.json").read_text())
+    for node in json.loads((directory(session) / "session.json").read_text())["nodes"]:
+        pids = zmq_processes(node)
+        lines = session.cluster.run("bob", "ss", "-ltnpH", node=node).stdout.splitlines()
+        ours = {line.split()[3]: line for line in lines if any(f"pid={pid}," in line for pid in pids)}
+        done = session.cluster.run("alice", session.bin_dir / "python", "-c", MECHANISMS, *ours, node=node)
+        print(node, done.stdout, "\n".join(ours.values()))
+    assert 0
+
+
+def zmq_processes(node):
+    """Ids of bob's controller and engines with their nannies."""
+    ps = subprocess.run(["ps", "-ww", "-u", "bob", "-o", "pid=,args="], capture_output=True, text=True).stdout
+    print(ps)
+    return [line.split()[0] for line in ps.splitlines() if re.search(r"run\.py ip(controller|engines)|ipyparallel", line)]
+
+
+def test_the_job_shows_no_key_to_anybody(session):
+    info = json.loads((directory(session) / "ipp" / "security" / "ipcontroller-client.json").read_text())
+    job = session.state("bob")["job_id"]
+    seen = session.cluster.run("alice", "scontrol", "show", "job", "-dd", job).stdout
+    seen += session.cluster.run("alice", "scontrol", "show", "step", job).stdout
+    seen += session.cluster.run("alice", "sacct", "-P", "-j", job, "-o", "ALL").stdout
+    seen += session.cluster.run("alice", "ps", "-ef", "www").stdout + session.log.read_text()
+    assert job in seen and info["curve_serverkey"] not in seen
+
+
+def test_stop_leaves_no_job_no_directory_no_process(session):
+    session.stop_server("bob")
+    session.assert_nothing_left("bob")
+
+
+def test_engines_left_open_are_one_for_each_core(idle):
+    start(idle, {**OPTIONS, "ipyparallel_engines_per_node": None, "cores": 1})
+    assert facts(idle)["engines"] == 2 and facts(idle)["mpi"] is True
