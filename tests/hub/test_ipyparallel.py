@@ -60,7 +60,7 @@ def test_the_engines_are_the_ranks_of_one_mpi_program(idle, start):
     printed = run_code(idle.server_url, token, CONNECT + RANKS + WITH_DASK).splitlines()
     assert printed == ["[0, 1] [(0, 3), (1, 3)]", "42 [42, 42]"]
     assert facts(idle) == {"state": "running", "engines": 2, "mpi": True,
-                                  "client_file": f"{directory(idle)}/ipp/security/ipcontroller-client.json"}
+                           "client_file": f"{directory(idle)}/ipp/security/ipcontroller-client.json"}
 
 
 def test_the_connection_files_are_the_users_alone_and_stop_leaves_nothing(idle, start):

@@ -1,10 +1,11 @@
 """A real, headless Chromium; pictures of every page go to ``test-artifacts/``."""
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 
 ARTIFACTS = Path(os.environ.get("HPC_TEST_ARTIFACTS", "test-artifacts"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,6 +30,9 @@ def page(browser, dark=False, phone=False, javascript=True):
     opened = context.new_page()
     try:
         yield opened
+    except BaseException:
+        picture(opened, "failure")
+        raise
     finally:
         context.close()
 
@@ -44,3 +48,20 @@ def log_in(opened, url, user, password="any"):
     opened.fill("#password_input", password)
     opened.click("#login_submit")
     opened.wait_for_url("**/hub/**")
+
+
+def run_all_cells(opened):
+    """Run the notebook that JupyterLab has open and wait until its last cell has an output."""
+    opened.wait_for_selector(".jp-NotebookPanel:visible .jp-CodeCell", timeout=60000)
+    opened.wait_for_selector("text=/ipykernel.*\\| Idle/", timeout=60000)
+    cells = opened.locator(".jp-CodeCell")
+    for _ in range(10):  # JupyterLab forgets cells that are run before it has settled, without a sign of it
+        opened.get_by_role("menuitem", name="Run", exact=True).click()
+        opened.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        try:
+            cells.last.locator(".jp-InputPrompt", has_text=re.compile(r"\[[*0-9]+]")).wait_for(timeout=3000)
+            break
+        except TimeoutError:
+            continue
+    cells.last.locator(".jp-OutputArea-output").first.wait_for(timeout=60000)
+    return opened.locator(".jp-OutputArea-output").all_inner_texts()

@@ -1,12 +1,19 @@
-"""Every example configuration loads and does what its comments say; the reference of settings is current."""
+"""Every example configuration loads and does what its comments say; what the documentation shows is true."""
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jupyterhub_hpc_spawner.batch.base import BatchSystem
 from jupyterhub_hpc_spawner.errors import OptionErrors
 from jupyterhub_hpc_spawner.hub.offline import make_spawner
+from jupyterhub_hpc_spawner.model import Completed, Environment, JobRequest, JobState
+from jupyterhub_hpc_spawner.options import Options, Policy, Profile, parse_options
+from jupyterhub_hpc_spawner.script import make_templates, render_script
+from jupyterhub_hpc_spawner.units import parse_memory, parse_walltime
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.name for path in (ROOT / "example_config").glob("*.py"))
@@ -121,3 +128,74 @@ def test_the_reference_of_settings_is_current():
     made = subprocess.run([sys.executable, ROOT / "tools/make-reference", "--print"], check=True, capture_output=True,
                           text=True).stdout
     assert (ROOT / "docs/configure.md").read_text() == made
+
+
+def blocks(page, kind):
+    """The blocks of code of one kind in a page of docs/."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def rows(page, first):
+    """The first two columns of the table whose heading begins with ``first``."""
+    table = (ROOT / "docs" / page).read_text().split(f"| {first} |")[1].split("\n\n")[0]
+    return [tuple(cell.strip() for cell in line.split("|")[1:4]) for line in table.splitlines()[2:]]
+
+
+def test_every_option_is_in_the_table():
+    elsewhere = {"cluster", "ipyparallel", "ipyparallel_engines_per_node"}
+    names = [name.strip("`") for name, _, _ in rows("spawn-form.md", "option")]
+    assert set(names) | elsewhere == set(Options.model_fields) and len(names) == len(set(names))
+
+
+def test_the_tables_examples_are_taken():
+    """Each alone, with what it needs beside it."""
+    policy = Policy(profiles={"small": Profile({})}, environments={"jupyter": Environment()})
+    for name, _, example in rows("spawn-form.md", "option"):
+        parse_options({name.strip("`"): json.loads(example.strip("`"))}, policy)
+
+
+@pytest.mark.parametrize(("first", "read"), [("walltime", parse_walltime), ("memory", parse_memory)])
+def test_the_notations_in_the_tables_are_read(first, read):
+    written = [text for cell, *_ in rows("spawn-form.md", first) for text in re.findall(r"`(.*?)`", cell)]
+    assert len(written) > 4 and all(read(json.loads(text)) > 0 for text in written)
+
+
+def test_the_tiny_batch_system_is_complete():
+    namespace = {}
+    [code] = [block for block in blocks("add-a-batch-system.md", "python") if "class Tiny" in block]
+    exec(code, namespace)
+    tiny = namespace["Tiny"]()
+    assert {name for name in vars(BatchSystem) if not name.startswith("_")} <= set(dir(tiny))
+    assert tiny.parse_job_id(Completed(("qsub",), 0, "7\n", "")) == "7"
+    states = tiny.parse_status(Completed(("qstat",), 0, "7 R\n8 ?\n", ""))
+    assert (states["7"].state, states["8"].state) == (JobState.RUNNING, JobState.UNKNOWN)
+
+
+@pytest.mark.parametrize(("page", "name", "words"), [
+    ("add-a-batch-system.md", "tiny", "#TINY -o /s/jupyter-1/job.log\n"),
+    ("job-script.md", "slurm", "ulimit -c 0\n\n. /etc/profile.d/modules.sh || fail"),
+])
+def test_a_template_in_the_documentation_renders(tmp_path, page, name, words):
+    (tmp_path / "job").mkdir()
+    (tmp_path / f"job/{name}.sh.j2").write_text(blocks(page, "jinja")[0])
+    request = JobRequest("jupyter-1", "/s/jupyter-1", prologue="ulimit -c 0")
+    script = render_script(request, SimpleNamespace(template=f"job/{name}.sh.j2"), make_templates([tmp_path]))
+    assert words in script
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_links_lead_somewhere_and_code_is_code(page):
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / page).read_text()):
+        path, _, anchor = target.partition("#")
+        found = ROOT / "docs" / (path or page)
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+    for code in blocks(page, "python"):
+        compile(code, page, "exec")
+
+
+def anchors(path):
+    """GitHub's anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]

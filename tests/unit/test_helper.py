@@ -1,0 +1,228 @@
+"""The helper as the real program it is: what it stages, what it runs, what it refuses."""
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HELPER = Path(sys.executable).parent / "jupyterhub-hpc-spawner-helper"
+FILES = {"environment.sh": "export A='b'\n", "plan.json": "{}", "tls.pem": "key é"}
+SBATCH = """#!/bin/sh
+printf '%s\\0' "$@" >"{record}/argv"; /usr/bin/env -0 >"{record}/env"; cat >"{record}/stdin"; pwd >"{record}/cwd"
+echo words >&2; echo 35; exit {status}
+"""
+
+
+def mode(path):
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+class User:
+    """A user's home, a directory of fake programs, and the helper to ask."""
+
+    def __init__(self, directory):
+        self.home, self.bin, self.record = (directory / name for name in ("home", "bin", "record"))
+        for path in (self.home, self.bin, self.record):
+            path.mkdir()
+        self.session = self.home / "sessions/jupyter-abc"
+        self.sbatch()
+
+    def sbatch(self, status=0, text=SBATCH):
+        program = self.bin / "sbatch"
+        program.write_text(text.format(record=self.record, status=status))
+        program.chmod(0o755)
+
+    def send(self, data, umask=0o022):
+        done = subprocess.run([HELPER], input=data, capture_output=True, umask=umask, timeout=20,
+                              env={"HOME": str(self.home), "PATH": "/usr/bin:/bin", "USER": "alice", "SECRET": "x",
+                                   "PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+        assert (done.returncode, done.stderr) == (0, b"")
+        return json.loads(done.stdout)
+
+    def ask(self, verb, umask=0o022, **fields):
+        usual = {"verb": verb, "timeout": 5, "env": {"PATH": str(self.bin)}, "session_dir": str(self.session)}
+        if verb == "submit":
+            usual.update(argv=["sbatch", "--parsable"], files=FILES, stdin="#!/bin/sh\n")
+        if verb == "end":
+            usual.update(lines=2, remove=True)
+        return self.send(json.dumps({**usual, **fields}).encode(), umask)
+
+    def refused(self, *args, **fields):
+        answer = self.ask(*args, **fields)
+        assert answer["ok"] is False and set(answer) == {"ok", "error"}
+        return answer["error"]
+
+
+@pytest.fixture
+def user(tmp_path):
+    return User(tmp_path)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_submission_stages_private_files_and_runs_the_command(user, umask):
+    answer = user.ask("submit", umask)
+    assert answer == {"ok": True, "returncode": 0, "stdout": "35\n", "stderr": "words\n", "timeout": False}
+    assert {name: (user.session / name).read_text() for name in FILES} == FILES
+    assert {mode(user.session / name) for name in FILES} == {0o600}
+    assert mode(user.session) == mode(user.session / "node") == mode(user.session.parent) == 0o700
+    assert (user.session / "run.py").is_file() and (user.session / "node/launcher.py").is_file()
+    assert (user.record / "stdin").read_text() == "#!/bin/sh\n" and (user.record / "argv").read_text() == "--parsable\0"
+    assert (user.record / "cwd").read_text() == "/\n"
+
+
+def test_the_command_gets_a_clean_environment_and_the_sites_variables(user):
+    user.ask("run", argv=["sbatch"], env={"PATH": str(user.bin), "SLURM_CONF": "/etc/slurm.conf", "TZ": "UTC"})
+    env = dict(entry.split("=", 1) for entry in (user.record / "env").read_text().split("\0") if entry)
+    assert env.pop("PATH").split(":")[0] == str(user.bin) and "SECRET" not in env
+    assert {name: env[name] for name in ("HOME", "USER", "SLURM_CONF", "TZ")} == {
+        "HOME": str(user.home), "USER": "alice", "SLURM_CONF": "/etc/slurm.conf", "TZ": "UTC"}
+
+
+@pytest.mark.parametrize("variable", ["LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "HOME", "IFS", "SLURM CONF", "SLURM_CONF\n", "",
+                                      "XSLURM_CONF", "slurm_conf", "PATHS", "GIT_SSH"])
+def test_a_variable_that_is_no_batch_systems_is_refused(user, variable):
+    assert "is not one of a batch system" in user.refused("run", argv=["sbatch"], env={variable: "x"})
+    assert not (user.record / "argv").exists()
+
+
+@pytest.mark.parametrize("argv", [["sh", "-c", "id"], ["/bin/sh"], ["../sbatch"], ["{bin}/sbatch"], [""], ["sbatch\n"],
+                                  ["sbatch;id"], [], "sbatch", None, {}, [5], ["sbatch", 5], ["sbatch", "a\0b"]])
+def test_a_program_that_is_no_batch_systems_is_refused(user, argv):
+    argv = [word.format(bin=user.bin) if isinstance(word, str) else word for word in argv] if isinstance(argv, list) else argv
+    assert user.refused("run", argv=argv)
+    assert not (user.record / "argv").exists()
+
+
+@pytest.mark.parametrize("verb, path", [
+    *(("submit", path) for path in ("relative/jupyter-abc", "{home}/x/../jupyter-abc", "{home}/jupyter-abc\n", "~/jupyter-abc", 5)),
+    *(("end", path) for path in ("relative/jupyter-abc", "{home}/x/../jupyter-abc", "{home}", "/", "", "{home}/notjupyter-abc",
+                                 "{home}/jupyter-", "{home}/jupyter-ABC", "{home}/jupyter-a b", "{home}/jupyter-a\0b", None, [])),
+])
+def test_what_is_no_session_directory_is_refused(user, verb, path):
+    before = sorted(user.home.rglob("*"))
+    assert user.refused(verb, session_dir=path.format(home=user.home) if isinstance(path, str) else path)
+    assert sorted(user.home.rglob("*")) == before and not (user.record / "argv").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "", ".", "..", ".bashrc", "A", "a b", "a\n", "a\0", "-x", "node", "x" * 60])
+def test_a_file_name_that_is_no_sessions_is_refused_and_nothing_is_left(user, name):
+    assert user.refused("submit", files={"plan.json": "{}", name: "x"})
+    assert not user.session.exists() and not (user.record / "argv").exists()
+    assert not list(user.home.rglob("x"))
+
+
+@pytest.mark.parametrize("files", [None, [], "x", {"plan.json": None}, {"plan.json": ["x"]}, {"plan.json": "\ud800"}])
+def test_files_that_cannot_be_written_are_refused_and_nothing_is_left(user, files):
+    assert user.refused("submit", files=files)
+    assert not user.session.exists()
+
+
+@pytest.mark.parametrize("existing", ["directory", "link", "dangling", "file"])
+def test_a_session_directory_that_is_there_already_is_refused_and_stays(user, tmp_path, existing):
+    (tmp_path / "elsewhere").mkdir()
+    user.session.parent.mkdir()
+    {"directory": lambda: user.session.mkdir(), "link": lambda: user.session.symlink_to(tmp_path / "elsewhere"),
+     "dangling": lambda: user.session.symlink_to(tmp_path / "gone"), "file": lambda: user.session.write_text("x")}[existing]()
+    assert "FileExistsError" in user.refused("submit")
+    assert os.path.lexists(user.session) and not list((tmp_path / "elsewhere").iterdir()) and not (tmp_path / "gone").exists()
+
+
+def test_a_rejected_submission_says_why_and_leaves_no_directory(user):
+    user.sbatch(status=1)
+    answer = user.ask("submit")
+    assert (answer["ok"], answer["returncode"], answer["stderr"]) == (True, 1, "words\n")
+    assert user.session.parent.exists() and not user.session.exists()
+
+
+def test_a_command_that_takes_too_long_is_ended_and_leaves_no_directory(user):
+    user.sbatch(text="#!/bin/sh\nexec sleep 20\n")
+    answer = user.ask("submit", timeout=0.2)
+    assert answer["timeout"] is True and "did not answer in 0.2 s" in answer["stderr"]
+    assert not user.session.exists()
+
+
+def test_long_output_is_cut(user):
+    user.sbatch(text="#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' x\n")
+    assert user.ask("run", argv=["sbatch"])["stdout"] == "x" * 65536
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"{", b"[]", b"null", b'"submit"', b"\xff\xfe", b'{"verb": "exec"}', b'{"verb": ["run"]}', b"{}", b'{"verb": "run"}',
+    b'{"verb": "end"}', b'{"verb": "submit"}', b'{"verb": "run", "argv": ["sbatch"], "env": [], "timeout": 5}',
+    b'{"verb": "run", "argv": ["sbatch"], "timeout": "x"}', b'{"verb": "run", "argv": ["sbatch"], "stdin": 5, "timeout": 5}',
+    b"[" * 100_000, b'{"verb": "run", "x": "' + b"x" * (4 * 1024 ** 2) + b'"}',
+], ids=lambda data: data[:40].decode(errors="replace") if isinstance(data, bytes) else None)
+def test_any_other_input_is_refused_in_json(user, data):
+    answer = user.send(data)
+    assert answer["ok"] is False and answer["error"]
+
+
+@pytest.mark.parametrize("text, lines, expected", [
+    ("one\ntwo\nthree\n", 2, "two\nthree"), ("one\n", 5, "one"), ("", 5, ""), ("one\ntwo\n", 0, ""), ("a\xffb\n", 1, "a\ufffdb"),
+    ("x" * 200_000 + "\nlast\n", 1, "last"),
+])
+def test_the_end_of_the_log_comes_back_and_the_directory_goes(user, text, lines, expected):
+    user.ask("submit")
+    (user.session / "job.log").write_bytes(text.encode("latin-1"))
+    assert user.ask("end", lines=lines) == {"ok": True, "log": expected}
+    assert not user.session.exists() and user.session.parent.exists()
+
+
+def test_a_look_at_the_log_leaves_everything(user):
+    user.ask("submit")
+    (user.session / "job.log").write_text("one\n")
+    assert user.ask("end", remove=False)["log"] == "one" and (user.session / "plan.json").exists()
+
+
+def test_a_directory_that_is_gone_is_no_error(user):
+    assert user.ask("end") == {"ok": True, "log": ""}
+
+
+def make_fifo(path, secret):
+    os.mkfifo(path)
+
+
+def make_link(path, secret):
+    path.symlink_to(secret)
+
+
+def make_directory(path, secret):
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [make_fifo, make_link, make_directory])
+def test_a_log_that_is_no_plain_file_is_not_read(user, tmp_path, make):
+    user.ask("submit")
+    (tmp_path / "secret").write_text("secret\n")
+    make(user.session / "job.log", tmp_path / "secret")
+    assert user.ask("end") == {"ok": True, "log": ""}
+    assert not user.session.exists() and (tmp_path / "secret").exists()
+
+
+def test_links_inside_the_directory_are_removed_and_not_followed(user, tmp_path):
+    user.ask("submit")
+    (tmp_path / "precious").mkdir()
+    (user.session / "link").symlink_to(tmp_path / "precious")
+    user.ask("end")
+    assert not user.session.exists() and (tmp_path / "precious").exists()
+
+
+def test_a_link_in_place_of_the_directory_is_refused_and_not_followed(user, tmp_path):
+    precious = tmp_path / "jupyter-precious"
+    precious.mkdir()
+    (precious / "job.log").write_text("secret\n")
+    user.session.parent.mkdir()
+    user.session.symlink_to(precious)
+    assert "is not a directory of this user" in user.refused("end")
+    assert precious.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_another_users_directory_is_refused_and_stays(user):
+    user.ask("submit")
+    os.chown(user.session, 12345, 12345)
+    assert "is not a directory of this user" in user.refused("end")
+    assert (user.session / "plan.json").exists()

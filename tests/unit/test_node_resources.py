@@ -1,0 +1,104 @@
+"""What a job may use of its node: the smallest of what machine, batch system and cgroups say."""
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jupyterhub_hpc_spawner.node import resources
+
+GIB = 1024 ** 3
+MACHINE = 64 * GIB
+UNLIMITED_V1 = 9223372036854771712
+
+
+def fake_machine(directory, membership, limits):
+    """(proc, cgroup) directories: the process's groups and the limits by file."""
+    proc, cgroup = directory / "proc", directory / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    cgroup.mkdir()
+    (proc / "meminfo").write_text(f"MemFree: 1 kB\nMemTotal:       {MACHINE // 1024} kB\n")
+    if membership is not None:
+        (proc / "self/cgroup").write_text(membership)
+    for name, limit in limits.items():
+        path = cgroup / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{limit}\n")
+    return {"proc": proc, "cgroup": cgroup}
+
+
+V1 = "12:cpu,cpuacct:/slurm\n4:memory:/slurm/uid_1/job_5/step_0\n0::/user.slice\n"
+
+
+@pytest.mark.parametrize("membership, limits, expected", [
+    (None, {}, MACHINE), ("", {}, MACHINE), ("0::/\n", {}, MACHINE),
+    ("0::/\n", {"memory.max": 8 * GIB}, 8 * GIB),
+    ("0::/slurm/job_5\n", {"slurm/job_5/memory.max": 4 * GIB}, 4 * GIB),
+    ("0::/slurm/job_5\n", {"slurm/job_5/memory.max": "max"}, MACHINE),
+    ("0::/slurm/job_5/step_0\n", {"slurm/job_5/step_0/memory.max": "max", "slurm/job_5/memory.max": 4 * GIB}, 4 * GIB),
+    ("0::/a/b\n", {"a/b/memory.max": 8 * GIB, "a/memory.max": 2 * GIB, "memory.max": 16 * GIB}, 2 * GIB),
+    ("0::/a/b\n", {"a/other/memory.max": GIB, "memory.max": "max"}, MACHINE),
+    ("0::/a\n", {"a/memory.max": 128 * GIB}, MACHINE),
+    (V1, {"memory/slurm/uid_1/job_5/memory.limit_in_bytes": 3 * GIB}, 3 * GIB),
+    (V1, {"memory/slurm/uid_1/job_5/step_0/memory.limit_in_bytes": UNLIMITED_V1,
+          "memory/memory.limit_in_bytes": UNLIMITED_V1}, MACHINE),
+    (V1, {"memory/slurm/memory.limit_in_bytes": 5 * GIB, "memory/slurm/uid_1/memory.limit_in_bytes": 6 * GIB}, 5 * GIB),
+    (V1, {"unified/user.slice/memory.max": 7 * GIB}, 7 * GIB),
+    ("5:cpu,memory:/x\n", {"memory/x/memory.limit_in_bytes": GIB}, GIB),
+    ("5:memoryless:/x\n", {"memory/x/memory.limit_in_bytes": GIB}, MACHINE),
+    ("0::/a:b\n", {"a:b/memory.max": GIB}, GIB),
+    ("0::/../..\n", {"memory.max": 0}, MACHINE),
+])
+def test_memory_is_the_smallest_limit_from_the_own_group_to_the_root(tmp_path, membership, limits, expected):
+    assert resources.memory({}, **fake_machine(tmp_path, membership, limits)) == expected
+
+
+@pytest.mark.parametrize("env, expected", [
+    ({"SLURM_MEM_PER_NODE": "6000"}, 6000 * 1024 ** 2), ({"SLURM_MEM_PER_NODE": "0"}, MACHINE),
+    ({"SLURM_MEM_PER_CPU": "500", "SLURM_CPUS_PER_TASK": "4"}, 2000 * 1024 ** 2),
+    ({"SLURM_MEM_PER_CPU": "500", "SLURM_CPUS_ON_NODE": "8"}, 4000 * 1024 ** 2),
+    ({"SLURM_MEM_PER_CPU": "500"}, 500 * 1024 ** 2), ({"SLURM_MEM_PER_NODE": "999999"}, MACHINE),
+    ({"SLURM_MEM_PER_NODE": "6000", "SLURM_MEM_PER_CPU": "1"}, 6000 * 1024 ** 2), ({"SLURM_MEM_PER_NODE": "6G"}, MACHINE),
+])
+def test_memory_is_not_more_than_slurm_gave(tmp_path, env, expected):
+    assert resources.memory(env, **fake_machine(tmp_path, "0::/\n", {})) == expected
+
+
+@pytest.mark.parametrize("env, affinity, expected", [
+    ({}, 8, 8), ({"SLURM_CPUS_PER_TASK": "4"}, 8, 4), ({"SLURM_CPUS_PER_TASK": "16"}, 8, 8), ({"SLURM_CPUS_ON_NODE": "2"}, 8, 2),
+    ({"SLURM_CPUS_PER_TASK": "4", "SLURM_CPUS_ON_NODE": "64"}, 128, 4), ({"SLURM_CPUS_PER_TASK": "x"}, 8, 8),
+    ({"SLURM_CPUS_PER_TASK": "0"}, 8, 1),
+])
+def test_cores_are_the_smaller_of_affinity_and_slurms_word(env, affinity, expected):
+    assert resources.cpus(env, affinity) == expected
+
+
+def test_cores_without_any_word_are_those_of_this_process():
+    assert resources.cpus({}) >= 1
+
+
+@pytest.mark.parametrize("cores, workers, threads, expected", [
+    (1, None, None, (1, 1)), (2, None, None, (2, 1)), (4, None, None, (4, 1)), (5, None, None, (5, 1)), (6, None, None, (3, 2)),
+    (8, None, None, (4, 2)), (12, None, None, (4, 3)), (16, None, None, (4, 4)), (36, None, None, (6, 6)), (64, 0, 0, (8, 8)),
+    (8, 2, None, (2, 4)), (8, 3, None, (3, 2)), (8, 16, None, (16, 1)), (8, None, 2, (4, 2)), (8, None, 16, (1, 16)),
+    (8, None, 3, (2, 3)), (8, 2, 1, (2, 1)),
+])
+def test_workers_and_threads_on_a_node(cores, workers, threads, expected):
+    assert resources.divide(cores, workers, threads) == expected
+
+
+@given(st.integers(1, 512))
+def test_left_open_every_core_has_one_thread(cores):
+    workers, threads = resources.divide(cores)
+    assert workers * threads == cores and workers >= threads
+
+
+@pytest.mark.parametrize("total, workers, with_notebook, expected", [
+    (16 * GIB, 4, False, int(16 * GIB * 0.95 / 4)), (16 * GIB, 1, True, int(16 * GIB * 0.95 - 2 * GIB)),
+    (64 * GIB, 1, True, int(64 * GIB * 0.95 - 2 * GIB)), (4 * GIB, 2, True, int((4 * GIB * 0.95 - GIB // 2) / 2)),
+])
+def test_memory_of_a_worker_leaves_the_notebook_its_share_on_its_own_node(total, workers, with_notebook, expected):
+    assert resources.worker_memory(total, workers, with_notebook) == expected
+
+
+@given(st.integers(1 << 20, 1 << 42), st.integers(1, 256), st.booleans())
+def test_workers_never_get_more_than_there_is(total, workers, with_notebook):
+    share = resources.worker_memory(total, workers, with_notebook)
+    assert 0 < share * workers <= total * 0.95
