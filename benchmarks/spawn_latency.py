@@ -36,20 +36,21 @@ class Bench:
     """One cluster, two Hubs, and the three things that are timed."""
 
     def __init__(self, directory):
+        self.directory = directory
         self.cluster = slurm_hub.SlurmCluster()
         slurm_hub.allow_helper()
         self.bin = slurm_hub.ENVIRONMENT / "bin"
-        self.ours = slurm_hub.SystemHub(self._directory(directory, "ours"), self.cluster).start().add_user(USER)
+        self.ours = slurm_hub.SystemHub(self._directory("ours"), self.cluster).start().add_user(USER)
         config = PEER.format(bin=self.bin, conf=self.cluster.environment["SLURM_CONF"])
-        self.peer = RunningHub(self._directory(directory, "peer"), self.bin, config, self.cluster.address)
+        self.peer = RunningHub(self._directory("peer"), self.bin, config, self.cluster.address)
         self.peer.start().add_user(USER)
         self.shared = Path(tempfile.mkdtemp(dir="/tmp"))
         shutil.chown(self.shared, USER)
 
-    def _directory(self, base, name):
-        path = Path(base) / name
+    def _directory(self, name):
+        path = self.directory / name
         path.mkdir()
-        return slurm_hub.reachable(path)
+        return path
 
     def close(self):
         self.ours.stop()
@@ -70,10 +71,11 @@ class Bench:
         """Seconds until ``jupyterhub-singleuser``, started by hand as the user, answers."""
         port = free_ports(self.cluster.address, 1)[0]
         url = f"http://{self.cluster.address}:{port}/user/{USER}/"
+        argv = [*self._become(), str(self.bin / "jupyterhub-singleuser")]
         env = self._server_environment(url)
         begin = time.perf_counter()
-        server = subprocess.Popen([*self._become(), str(self.bin / "jupyterhub-singleuser")], env=env, cwd=self.shared,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(argv, env=env, cwd=self.shared, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
         try:
             wait_for(lambda: answers(f"{url}api"), 60, lambda: "the server does not answer", pause=0.01)
             return time.perf_counter() - begin
@@ -86,9 +88,10 @@ class Bench:
         mark = self.shared / "first-line"
         mark.unlink(missing_ok=True)
         env = {"PATH": os.environ["PATH"], **self.cluster.environment}
+        script = f"#!/bin/bash\ndate +%s.%N > {mark}.new\nmv {mark}.new {mark}\n"
         begin = time.time()
-        subprocess.run([*self._become(), "sbatch", "--output=/dev/null"], input=f"#!/bin/bash\ndate +%s.%N > {mark}.new\n"
-                       f"mv {mark}.new {mark}\n", text=True, check=True, env=env, cwd=self.shared, capture_output=True)
+        subprocess.run([*self._become(), "sbatch", "--output=/dev/null"], input=script, text=True, check=True, env=env,
+                       cwd=self.shared, capture_output=True)
         wait_for(mark.exists, 60, lambda: "the job does not run", pause=0.01)
         seconds = float(mark.read_text()) - begin
         wait_for(lambda: not self.cluster.jobs(USER), 60, lambda: "jobs are left")
@@ -99,9 +102,10 @@ class Bench:
 
     def _server_environment(self, url):
         hub = f"{self.ours.url}/hub"
-        return {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": pwd.getpwnam(USER).pw_dir, "USER": USER, "LANG": "C.UTF-8",
-                "JUPYTERHUB_API_TOKEN": self.ours.user_token(USER), "JUPYTERHUB_API_URL": f"{hub}/api",
-                "JUPYTERHUB_CLIENT_ID": f"jupyterhub-user-{USER}", "JUPYTERHUB_USER": USER, "JUPYTERHUB_SERVER_NAME": "",
+        return {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": pwd.getpwnam(USER).pw_dir, "USER": USER,
+                "LANG": "C.UTF-8", "JUPYTERHUB_API_TOKEN": self.ours.user_token(USER), "JUPYTERHUB_SERVER_NAME": "",
+                "JUPYTERHUB_API_URL": f"{hub}/api", "JUPYTERHUB_CLIENT_ID": f"jupyterhub-user-{USER}",
+                "JUPYTERHUB_USER": USER,
                 "JUPYTERHUB_ACTIVITY_URL": f"{hub}/api/users/{USER}/activity", "JUPYTERHUB_BASE_URL": "/",
                 "JUPYTERHUB_SERVICE_PREFIX": f"/user/{USER}/", "JUPYTERHUB_SERVICE_URL": url, "JUPYTERHUB_HOST": "",
                 "JUPYTERHUB_OAUTH_CALLBACK_URL": f"/user/{USER}/oauth_callback",
@@ -141,7 +145,8 @@ def table(seconds):
     for name, values in {**seconds, "floor (server alone + dispatch)": floors}.items():
         median = statistics.median(values)
         share = f"{median - floor:+.2f}" if name.startswith(("batch", "ours")) else ""
-        rows.append(f"| {name} | {median:.2f} | {min(values):.2f} – {max(values):.2f} | {median / floor:.2f} | {share} |")
+        spread = f"{min(values):.2f} – {max(values):.2f}"
+        rows.append(f"| {name} | {median:.2f} | {spread} | {median / floor:.2f} | {share} |")
     ours, dask = statistics.median(seconds["ours"]), statistics.median(seconds["ours, Dask on"])
     rows += ["", f"Ready in {ours / floor:.2f} × the floor and {ours / peer:.2f} × batchspawner; Dask adds "
                  f"{100 * (dask / ours - 1):+.0f} %."]
@@ -154,8 +159,7 @@ def main():
     arguments = parser.parse_args()
     if reason := slurm_hub.missing():
         sys.exit(reason)
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o755)
+    with slurm_hub.hub_directory() as directory:
         bench = Bench(directory)
         try:
             print(table(measure(bench, arguments.rounds)))

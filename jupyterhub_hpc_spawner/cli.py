@@ -27,6 +27,7 @@ def _parser():
     render = commands.add_parser("render", help="print the job script that these options give")
     render.add_argument("--config", required=True, help="the site's jupyterhub_config.py")
     render.add_argument("--user", required=True, help="whose session it would be")
+    render.add_argument("--group", action="append", default=[], help="a group of the user's; may be repeated")
     render.add_argument("--options", default="{}", help="JSON of the option vocabulary", type=json.loads)
     render.set_defaults(run=_render)
     return parser
@@ -40,11 +41,18 @@ def _demo(arguments):
 def _render(arguments):
     """Exactly what would be submitted, but for the session's random name."""
     from .hub.offline import make_spawner
-    spawner = make_spawner(arguments.config, arguments.user)
-    asyncio.run(spawner.cluster.known_info(patience=30))
+    spawner = make_spawner(arguments.config, arguments.user, arguments.group)
+    asyncio.run(_prepare(spawner))
     _, script = spawner.render(spawner.parse_options(arguments.options), spawner.new_session())
     print(script, end="")
     return 0
+
+
+async def _prepare(spawner):
+    await spawner.apply_group_overrides()
+    info = await spawner.cluster.known_info(patience=30)
+    if spawner.cluster.system.info_commands() and not info.queues:
+        print("render: the cluster's limits are not known, only the site's own are checked", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -57,16 +57,16 @@ def _controls(policy, info, user, values, errors):
             help_text = f"{help_text} At most {maxima[name]}.".strip()
         yield Control(
             name=name, label=declared.title, help=help_text, section=declared.json_schema_extra["section"], kind=kind,
-            value=_shown(value), error=errors.get(name, ""),
+            value=_shown(value, kind), error=errors.get(name, ""),
             choices=_with_value(offered, value) if kind == "select" else (),
             suggestions=offered if kind == "text" else (),
             minimum=0 if name == "gpus" else 1, maximum=maxima.get(name) if kind == "number" else None,
         )
 
 
-def _shown(value):
-    if isinstance(value, bool):
-        return "on" if value else ""
+def _shown(value, kind):
+    if kind == "checkbox":
+        return "on" if str(value).lower() in ("true", "on", "1", "yes") else ""
     return str(value) if isinstance(value, (str, int)) else ""
 
 
@@ -86,14 +86,15 @@ def _choices(policy, info, user):
     fields["interface"] = ("select", _plain(policy.interfaces))
     if policy.profiles:
         fields["profile"] = _select(
-            (name, profile.display_name or name) for name, profile in policy.profiles.items())
+            (name, " – ".join(filter(None, [profile.display_name or name, profile.description])))
+            for name, profile in policy.profiles.items())
     if policy.custom_environment:
         fields["environment"] = ("text", _described(policy.environments))
     elif policy.environments:
         fields["environment"] = ("select", _described(policy.environments))
     fields.update(_cluster_choices(info, user, policy))
     for name, allowed in policy.allowed.items():
-        fields[name] = ("select", tuple((value, value or "–") for value in allowed))
+        fields[name] = ("select", tuple((str(value or ""), str(value or "–")) for value in allowed))
     return fields
 
 
@@ -106,7 +107,8 @@ def _cluster_choices(info, user, policy):
         "queue": _select((queue.name, _queue_text(queue)) for queue in info.queues if queue.up),
         "account": _select((name, name) for name in accounts),
         "qos": _select((name, name) for name in info.qos.get(user, ())),
-        "reservation": _select((r.name, r.name) for r in info.reservations if _may_use(r, user, accounts)),
+        "reservation": _select((r.name, r.name if r.active else f"{r.name} (not active now)")
+                               for r in info.reservations if _may_use(r, user, accounts)),
         "node_type": _select((name, name) for name in types),
     }
     if not info.queues:
@@ -147,12 +149,12 @@ def _maxima(policy, info):
     writers = {"nodes": ("max_nodes", int), "cores": ("cores", int), "memory": ("memory", format_memory),
                "walltime": ("max_walltime", format_walltime)}
     for name, (attribute, write) in writers.items():
-        values = [getattr(queue, attribute) for queue in info.queues]
+        values = [getattr(queue, attribute) for queue in info.queues if queue.up]
         known = [max(values)] if values and None not in values else []
         known += [policy.limits[name]] if name in policy.limits else []
         if known:
             found[name] = write(min(known))
-    gpus = [max(queue.gpus.values(), default=0) for queue in info.queues]
+    gpus = [max(queue.gpus.values(), default=0) for queue in info.queues if queue.up]
     if gpus:
         found["gpus"] = max(gpus)
     return found

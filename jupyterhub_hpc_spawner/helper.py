@@ -2,7 +2,7 @@
 
 The only program that the Hub needs sudo for::
 
-    hub ALL=(%users) NOPASSWD: /opt/jupyterhub/bin/jupyterhub-hpc-spawner-helper
+    hub ALL=(%users) NOPASSWD: /opt/jupyterhub/bin/jupyterhub-hpc-spawner-helper ""
 
 Reads one JSON object from standard input and writes one to standard output. Verbs: ``submit`` makes the session
 directory and runs the submit command, ``run`` runs one command of the batch system, ``end`` returns the end of the
@@ -40,7 +40,7 @@ def main():
         if not isinstance(request, dict) or request.get("verb") not in verbs:
             raise Refused("the request has no known verb")
         answer = dict(verbs[request["verb"]](request), ok=True)
-    except (Refused, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever came in, the Hub gets JSON
         answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
     json.dump(answer, sys.stdout)
     return 0
@@ -105,7 +105,8 @@ def session_directory(text):
 def environment(given):
     """A clean environment: the user's own identity and the batch system's variables that the site sets."""
     home = os.path.expanduser("~")
-    path = os.pathsep.join([os.path.dirname(os.path.abspath(sys.argv[0])), "/usr/local/bin", "/usr/bin", "/bin"])
+    # The Hub's own programs come last: batch systems hand this PATH on to the job.
+    path = os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin", os.path.dirname(os.path.abspath(sys.argv[0]))])
     env = {"HOME": home, "PATH": path, "LANG": "C.UTF-8"}
     for name in ("USER", "LOGNAME", "SHELL"):
         if name in os.environ:
@@ -136,11 +137,14 @@ def _tail(path, lines):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        return ""
     with open(descriptor, "rb") as log:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
-        log.seek(max(0, os.fstat(descriptor).st_size - MAX_OUTPUT))
-        return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        log.seek(max(0, found.st_size - MAX_OUTPUT))
+        read = log.read().decode(errors="replace").splitlines()
+    return "\n".join(read[max(0, len(read) - lines):])
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ class JobStatus:
     nodes: str = ""
     start_estimate: datetime | None = None
     time_left: int | None = None
-    name: str = ""
 
 
 @dataclass(frozen=True)

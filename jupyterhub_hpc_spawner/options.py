@@ -3,105 +3,16 @@
 One flat JSON object, the same on every road. ``Options`` declares each key once: its type, its label and help
 for the form, and its section there. ``parse_options`` is the only way to make one.
 """
-import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Mapping
+from typing import Any, Mapping
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from . import fields
 from .errors import ConfigError, OptionError, OptionErrors
+from .fields import MODULES, Count, Directory, EnvironmentName, Flag, Memory, Name, Positive, Walltime
 from .model import ClusterInfo, Environment
-from .units import format_memory, format_walltime, parse_memory, parse_walltime
-
-# What may stand unquoted in a directive of any batch system: no space, no quote, no leading dash.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@:/=-]{0,127}")
-_MAX_TEXT = 4096
-_MODULES = "module:"
-
-
-def _name(value):
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ValueError("may only hold letters, digits and _ . + @ : / = - (at most 128)")
-    return value
-
-
-def _count(value):
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError("must be a whole number")
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value):
-        raise ValueError("must be a whole number")
-    if not 0 <= int(value) < 10 ** 9:
-        raise ValueError("must be a whole number, not negative and below a billion")
-    return int(value)
-
-
-def _positive(value):
-    value = _count(value)
-    if value == 0:
-        raise ValueError("must be at least 1")
-    return value
-
-
-def _memory(value):
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError("must be text, for example 16G")
-    size = parse_memory(value)
-    if not 0 < size < 1 << 60:
-        raise ValueError("must be more than nothing and less than an exabyte")
-    return size
-
-
-def _walltime(value):
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError("must be text, for example 04:00:00")
-    seconds = parse_walltime(value)
-    if not 0 < seconds <= 3650 * 86400:
-        raise ValueError("must be more than nothing and at most ten years")
-    return seconds
-
-
-def _text(value):
-    if not isinstance(value, str) or len(value) > _MAX_TEXT:
-        raise ValueError(f"must be text of at most {_MAX_TEXT} characters")
-    if any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in value):
-        raise ValueError("may not hold line breaks or control characters")
-    return value
-
-
-def _directory(value):
-    value = _text(value)
-    if not value.startswith(("/", "~/")) and value != "~":
-        raise ValueError("must be an absolute path, or begin with ~/")
-    return value
-
-
-def _environment(value):
-    value = _text(value)
-    if value.startswith(_MODULES):
-        if not value[len(_MODULES):].split():
-            raise ValueError("name at least one module after module:")
-        for module in value[len(_MODULES):].split():
-            _name(module)
-        return value
-    return _directory(value) if value.startswith(("/", "~")) else _name(value)
-
-
-def _flag(value):
-    words = {"true": True, "on": True, "1": True, "yes": True, "false": False, "off": False, "0": False, "no": False}
-    value = words.get(value.lower(), value) if isinstance(value, str) else value
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-Name = Annotated[str, BeforeValidator(_name)]
-Count = Annotated[int, BeforeValidator(_count)]
-Positive = Annotated[int, BeforeValidator(_positive)]
-Memory = Annotated[int, BeforeValidator(_memory)]
-Walltime = Annotated[int, BeforeValidator(_walltime)]
-Directory = Annotated[str, BeforeValidator(_directory)]
-EnvironmentName = Annotated[str, BeforeValidator(_environment)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
+from .units import format_memory, format_walltime
 
 
 def _option(section, label, help="", default=None):
@@ -166,17 +77,19 @@ class Policy:
     unsupported: frozenset[str] = frozenset()
 
 
-_LIMITED = {"memory": (_memory, format_memory), "walltime": (_walltime, format_walltime)}
+_LIMITABLE = ("nodes", "walltime", "cores", "memory", "gpus", "dask_workers_per_node", "dask_threads_per_worker",
+              "ipyparallel_engines_per_node")
+_LIMITED = {"memory": (fields.memory, format_memory), "walltime": (fields.walltime, format_walltime)}
 
 
 def parse_limits(limits):
     """The trait ``limits`` as numbers: ``{"walltime": "8h"}`` to ``{"walltime": 28800}``. Raises ConfigError."""
     parsed = {}
     for name, value in limits.items():
-        if name not in Options.model_fields:
-            raise ConfigError(f"limits: {name!r} is not an option")
+        if name not in _LIMITABLE:
+            raise ConfigError(f"limits: {name!r} is not an option with a number")
         try:
-            parsed[name] = _LIMITED.get(name, (_count, str))[0](value)
+            parsed[name] = _LIMITED.get(name, (fields.count, str))[0](value)
         except ValueError as error:
             raise ConfigError(f"limits[{name!r}]: {error}") from error
     return parsed
@@ -186,20 +99,23 @@ def parse_options(raw, policy=Policy(), info=ClusterInfo(), user=""):
     """Options from any road; ``raw`` maps the vocabulary's keys. Raises OptionErrors with every bad field."""
     if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
         raise OptionErrors([OptionError("options", "must be one JSON object")])
-    given = {key: value for key, value in raw.items() if value is not None and value != ""}
-    merged = {**policy.defaults, **_profile_options(given, policy), **given}
-    for name, values in policy.allowed.items():
-        merged.setdefault(name, values[0] if values else None)
-    merged = {key: value for key, value in merged.items() if value is not None and value != ""}
+    site = _site_values(policy)
+    given = {**_filled({"profile": site.get("profile")}), **_filled(raw)}
+    merged = {**site, **_filled(_profile_options(given, policy)), **given}
     try:
         options = Options.model_validate(merged)
     except ValidationError as error:
         raise OptionErrors([_explain(detail) for detail in error.errors()]) from None
     options = _with_walltime(options, policy, info)
-    errors = [*_against_policy(options, policy), *_against_cluster(options, info, user)]
+    errors = [*_against_lock(options, policy, info), *_against_policy(options, policy),
+              *_against_cluster(options, info, user)]
     if errors:
         raise OptionErrors(errors)
     return options
+
+
+def _filled(values):
+    return {key: value for key, value in values.items() if value is not None and value != ""}
 
 
 def dump_options(options):
@@ -217,11 +133,17 @@ def find_environment(value, policy):
         return next(iter(policy.environments.values()), Environment())
     if value in policy.environments:
         return policy.environments[value]
-    if policy.custom_environment and value.startswith(_MODULES):
-        return Environment(modules=tuple(value[len(_MODULES):].split()))
+    if policy.custom_environment and value.startswith(MODULES):
+        return Environment(modules=tuple(value[len(MODULES):].split()))
     if policy.custom_environment and value.startswith(("/", "~")):
         return Environment(path=value)
     raise OptionError("environment", _choose(value, policy.environments))
+
+
+def _site_values(policy):
+    """What holds where the user says nothing: the first of the allowed values, then the site's defaults."""
+    first = {name: values[0] for name, values in policy.allowed.items() if values}
+    return {**_filled(first), **_filled(policy.defaults)}
 
 
 def _profile_options(given, policy):
@@ -230,11 +152,7 @@ def _profile_options(given, policy):
         return {}
     if not isinstance(name, str) or name not in policy.profiles:
         raise OptionErrors([OptionError("profile", _choose(name, policy.profiles))])
-    profile = policy.profiles[name]
-    changed = [key for key in profile.lock if key in given and given[key] != profile.options.get(key)]
-    if changed:
-        raise OptionErrors([OptionError(key, f"is fixed by the preset {name}") for key in changed])
-    return profile.options
+    return policy.profiles[name].options
 
 
 def _explain(detail):
@@ -245,8 +163,21 @@ def _explain(detail):
     return OptionError(name, str(cause or detail["msg"]))
 
 
+def _parsed(name, values):
+    """The site's allowed values as Options holds them: ``"16G"`` is a number of bytes there."""
+    try:
+        return [getattr(Options.model_validate({name: value}), name) for value in values if value not in (None, "")]
+    except (ValidationError, AttributeError) as error:
+        raise ConfigError(f"allowed[{name!r}]: {error}") from error
+
+
+def _write(name, value):
+    """The value as the user would type it."""
+    return _LIMITED.get(name, (None, str))[1](value)
+
+
 def _choose(value, names):
-    shown = ", ".join(list(names)[:20])
+    shown = ", ".join(map(str, list(names)[:20]))
     return f"there is no {str(value)[:64]!r} here" + (f"; choose one of {shown}" if shown else "")
 
 
@@ -260,6 +191,20 @@ def _with_walltime(options, policy, info):
     return options.model_copy(update={"walltime": min(limit, default or limit)})
 
 
+def _against_lock(options, policy, info):
+    if options.profile is None:
+        return
+    profile = policy.profiles[options.profile]
+    try:
+        preset = Options.model_validate({**_site_values(policy), **_filled(profile.options)})
+        fixed = {name: getattr(_with_walltime(preset, policy, info), name) for name in profile.lock}
+    except (ValidationError, AttributeError) as error:
+        raise ConfigError(f"profiles[{options.profile!r}]: {error}") from error
+    for name, value in fixed.items():
+        if getattr(options, name) != value:
+            yield OptionError(name, f"is fixed by the preset {options.profile}")
+
+
 def _against_policy(options, policy):
     for name in sorted(policy.unsupported):
         if getattr(options, name) not in (None, False):
@@ -267,15 +212,15 @@ def _against_policy(options, policy):
     for name, limit in policy.limits.items():
         value = getattr(options, name)
         if value is not None and value > limit:
-            yield OptionError(name, f"at most {_LIMITED.get(name, (None, str))[1](limit)} here")
+            yield OptionError(name, f"at most {_write(name, limit)} here")
     for name, values in policy.allowed.items():
         value = getattr(options, name)
-        if value is not None and value not in values:
-            yield OptionError(name, _choose(value, [v for v in values if v]))
-    for name, known in (("interface", policy.interfaces), ("node_type", policy.node_types)):
-        value = getattr(options, name)
-        if value is not None and known and value not in known:
-            yield OptionError(name, _choose(value, known))
+        if value is not None and value not in _parsed(name, values):
+            yield OptionError(name, _choose(_write(name, value), [v for v in values if v not in (None, "")]))
+    if options.interface is not None and options.interface not in policy.interfaces:
+        yield OptionError("interface", _choose(options.interface, policy.interfaces))
+    if options.node_type is not None and policy.node_types and options.node_type not in policy.node_types:
+        yield OptionError("node_type", _choose(options.node_type, policy.node_types))
     try:
         find_environment(options.environment, policy)
     except OptionError as error:

@@ -1,7 +1,8 @@
 """Slurm: sbatch(1), squeue(1), scancel(1), sinfo(1), scontrol(1), sacctmgr(1).
 
-Always an explicit format with the unit separator: a user's SQUEUE_FORMAT, a job name with blanks and the
-changing JSON of Slurm's releases then do not matter. The job's name comes last, because it may hold anything.
+Always an explicit format with the unit separator: a user's SQUEUE_FORMAT, blanks in a reason and the changing JSON of
+Slurm's releases then do not matter. Nothing is asked for that a user chose, such as a job's name: it may hold line
+breaks and separators, and could so speak for another job.
 """
 import re
 from datetime import datetime
@@ -12,7 +13,7 @@ from ..units import UnitError, parse_walltime
 from .base import require_success
 
 _SEP = "\x1f"
-_STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L", "%j")
+_STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L")
 _QUEUE_FIELDS = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%s")
 
 # https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES; while COMPLETING, processes may still be there.
@@ -90,7 +91,7 @@ class Slurm:
             raise QueryError(completed.stderr.strip()[:500])
         jobs = {}
         for line in completed.stdout.split("\n"):
-            fields = line.split(_SEP, len(_STATUS_FIELDS) - 1)
+            fields = line.split(_SEP)
             if not line:
                 continue
             if len(fields) != len(_STATUS_FIELDS):
@@ -135,7 +136,7 @@ class Slurm:
         return frozenset()
 
 
-def _status(code, reason, host, nodes, start, left, name):
+def _status(code, reason, host, nodes, start, left):
     # A reason may carry details: "ReqNodeNotAvail, UnavailableNodes:n1".
     words, can_start = REASONS.get(reason.partition(",")[0], (reason, True))
     state = STATES.get(code, JobState.UNKNOWN)
@@ -144,7 +145,7 @@ def _status(code, reason, host, nodes, start, left, name):
         can_start=can_start or state != JobState.PENDING, explanation=words if state == JobState.PENDING else "",
         host="" if host == "n/a" else host, nodes=nodes,
         start_estimate=_time(start) if state == JobState.PENDING else None,
-        time_left=_duration(left), name=name,
+        time_left=_duration(left),
     )
 
 
@@ -196,7 +197,7 @@ def _queues(completed, details):
     found = {}
     for line in filter(None, completed.stdout.split("\n")):
         fields = line.split(_SEP)
-        if len(fields) != len(_QUEUE_FIELDS):
+        if len(fields) != len(_QUEUE_FIELDS) or not fields[3].isdecimal():
             raise ParseError("a line without the requested fields", completed)
         name, up, limit, nodes, state, cores, memory, features, gres, _ = fields
         row = found.setdefault(name, {"total": 0, "idle": 0, "cores": 0, "memory": 0, "features": {}, "gpus": {},

@@ -26,15 +26,22 @@ async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity)
     except OSError as error:
         raise QueryError(f"{argv[0]} cannot be run: {error.strerror}") from error
     try:
-        stdout, stderr, _ = await asyncio.wait_for(asyncio.gather(
-            _read(process.stdout, limit), _read(process.stderr, limit), _write(process.stdin, stdin)), timeout)
-        returncode = await asyncio.wait_for(process.wait(), timeout)
-    except asyncio.TimeoutError:
-        raise QueryError(f"{argv[0]} did not answer within {timeout:g} s") from None
-    finally:
-        if process.returncode is None:
-            _kill(process)
-    return Completed(tuple(argv), returncode, stdout, stderr)
+        stdout, stderr = await asyncio.wait_for(_talk(process, stdin, limit), timeout)
+    except BaseException as error:
+        # The whole group: the program may have ended and left others behind that hold its output.
+        _kill(process)
+        await asyncio.shield(process.wait())
+        if isinstance(error, asyncio.TimeoutError):
+            raise QueryError(f"{argv[0]} did not answer within {timeout:g} s") from None
+        raise
+    return Completed(tuple(argv), process.returncode, stdout, stderr)
+
+
+async def _talk(process, stdin, limit):
+    stdout, stderr, _ = await asyncio.gather(
+        _read(process.stdout, limit), _read(process.stderr, limit), _write(process.stdin, stdin))
+    await process.wait()
+    return stdout, stderr
 
 
 async def _read(stream, limit):
@@ -65,8 +72,8 @@ def _kill(process):
 
 def base_environment(extra):
     """What every command gets: nothing of the Hub's own environment, which holds its secrets."""
-    path = os.pathsep.join([os.path.dirname(sys.executable), "/usr/local/bin", "/usr/bin", "/bin"])
-    return {"PATH": path, "LANG": "C.UTF-8", **extra}
+    path = ["/usr/local/bin", "/usr/bin", "/bin", os.path.dirname(sys.executable)]
+    return {"LANG": "C.UTF-8", **extra, "PATH": os.pathsep.join([extra["PATH"], *path] if "PATH" in extra else path)}
 
 
 class Helper:
@@ -93,9 +100,12 @@ class Helper:
             raise HelperError(str(error)) from error
         try:
             answer = json.loads(done.stdout)
+            answered = isinstance(answer, dict) and isinstance(answer.get("ok"), bool)
         except ValueError:
+            answered = False
+        if not answered:
             words = (done.stderr.strip() or f"exit status {done.returncode}")[:500]
-            raise HelperError(f"the helper could not act as {username}: {words}") from None
+            raise HelperError(f"the helper could not act as {username}: {words}")
         if not answer["ok"]:
             raise HelperError(f"the helper refused to {verb}: {answer['error']}")
         return answer

@@ -21,6 +21,11 @@ class StartFailed(web.HTTPError):
         cause = message or "The job ended before the server answered."
         return cls(500, f"Job {job_id} could not start your session. {cause}{state}")
 
+    @classmethod
+    def not_submitted(cls, error):
+        return cls(503, f"The job could not be submitted: {error}. Try again; if it stays so, tell your site's "
+                        "support.")
+
     @property
     def jupyterhub_message(self):
         return self.summary + (f"\n{self.details}" if self.details else "")
@@ -39,13 +44,3 @@ class StartFailed(web.HTTPError):
 def bad_options(errors):
     """OptionErrors as a 400 that names every field."""
     return StartFailed(400, "; ".join(f"{error.field}: {error.message}" for error in errors.errors))
-
-
-class PrefillOnly(Exception):
-    """A link only fills in the form; JupyterHub shows the form, without a message, for any error at this point."""
-
-    jupyterhub_message = ""
-    jupyterhub_html_message = ""
-
-    def __str__(self):
-        return ""

@@ -6,12 +6,13 @@ from jupyterhub.app import JupyterHub
 from .spawner import HPCSpawner
 
 
-def make_spawner(config_file, username):
+def make_spawner(config_file, username, groups=()):
     """The HPCSpawner that this configuration gives the user; it cannot start anything."""
     app = JupyterHub()
     app.config_file = config_file
     app.load_config_file(config_file)
     cls = app.spawner_class if issubclass(app.spawner_class, HPCSpawner) else HPCSpawner
     spawner = cls(config=app.config, parent=app)
-    spawner.user = SimpleNamespace(name=username, settings={}, groups=[])
+    spawner.user = SimpleNamespace(name=username, settings={},
+                                   groups=[SimpleNamespace(name=group) for group in groups])
     return spawner

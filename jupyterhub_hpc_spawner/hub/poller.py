@@ -79,7 +79,9 @@ class Poller:
     async def _ask_once(self):
         try:
             jobs = await self._ask()
-        except HPCSpawnerError as error:
+        except Exception as error:  # whatever it is, the sessions must be asked for again
+            if not isinstance(error, HPCSpawnerError):
+                self._log.exception("A question to the batch system failed in a way that nobody expected")
             self.failures += 1
             self.error = str(error)
             if self.failures in (1, 10) or self.failures % 100 == 0:

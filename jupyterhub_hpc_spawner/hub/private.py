@@ -4,6 +4,7 @@ import sqlalchemy
 from ..form import read
 
 _REJECTED = "_hpc_rejected_form"
+_LINK = "_hpc_link"
 
 
 def shared(spawner, name, make):
@@ -43,9 +44,16 @@ def prefill(spawner):
     """What the form shows: the link's values over those of the last time."""
     saved = unwrap(spawner.orm_spawner.user_options)
     values = dict(saved) if isinstance(saved, dict) else {}
+    values.update(getattr(spawner.handler, _LINK, {}))
+    return values
+
+
+def take_link(spawner):
+    """Move the options of a link out of the spawn page's request, where JupyterHub would start a server for them."""
     request = getattr(spawner.handler, "request", None)
     if request is not None and request.method == "GET":
-        query = {key.removeprefix("opt-"): [word.decode(errors="replace") for word in words]
-                 for key, words in request.query_arguments.items()}
-        values.update(read(query))
-    return values
+        words = {key: request.query_arguments.pop(key) for key in list(request.query_arguments)
+                 if key not in ("next", "display_name")}
+        setattr(spawner.handler, _LINK, read({
+            key.removeprefix("opt-"): [word.decode(errors="replace") for word in values]
+            for key, values in words.items()}))

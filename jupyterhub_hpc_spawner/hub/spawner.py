@@ -2,23 +2,32 @@
 import asyncio
 
 from batchspawner import BatchSpawnerBase
+from tornado import web
 from traitlets import Bool, Dict, Float, Integer, List, Tuple, Unicode, default
 
 from .. import form
 from ..batch import find_batch_system
-from ..errors import HelperError, OptionErrors, QueryError, SubmitError
+from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitError
 from ..model import Environment, JobState
 from ..options import Policy, Profile, dump_options, parse_limits, parse_options
 from ..script import make_templates, render_script
 from . import handlers, private, staging
 from .cluster import Cluster
 from .commands import Helper, default_helper
-from .failures import PrefillOnly, StartFailed, bad_options
+from .failures import StartFailed, bad_options
 from .session import LOG_LINES, Session
 
 handlers.register()
 
 STOP_TIMEOUT = 20
+
+
+def _entries(trait, kind, entries, sequence):
+    """The entries of a dict trait as dataclasses. Raises ConfigError that names the entry."""
+    try:
+        return {name: kind(**{**entry, sequence: tuple(entry.get(sequence, ()))}) for name, entry in entries.items()}
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"HPCSpawner.{trait}: {error}") from error
 
 
 class HPCSpawner(BatchSpawnerBase):
@@ -131,13 +140,11 @@ class HPCSpawner(BatchSpawnerBase):
                     "gpus": self.req_ngpus}
         return Policy(
             defaults={name: value for name, value in defaults.items() if value},
-            profiles={name: Profile(**{**profile, "lock": tuple(profile.get("lock", ()))})
-                      for name, profile in self.profiles.items()},
-            environments={name: Environment(**{**env, "modules": tuple(env.get("modules", ()))})
-                          for name, env in self.environments.items()},
+            profiles=_entries("profiles", Profile, self.profiles, "lock"),
+            environments=_entries("environments", Environment, self.environments, "modules"),
             custom_environment=self.custom_environment, interfaces=self.interfaces, node_types=self.node_types,
             limits=parse_limits(self.limits), allowed={name: tuple(values) for name, values in self.allowed.items()},
-            unsupported=self.cluster.system.unsupported(),
+            unsupported=self.cluster.system.unsupported() | {"cluster"},
         )
 
     def parse_options(self, raw):
@@ -151,6 +158,9 @@ class HPCSpawner(BatchSpawnerBase):
             return self.parse_options(user_options)
         except OptionErrors as errors:
             raise bad_options(errors) from None
+        except ConfigError as error:
+            self.log.error("The site's configuration keeps %s from starting: %s", self._log_name, error)
+            raise StartFailed(500, f"This site's configuration needs its administrator: {error}") from None
 
     async def make_form(self):
         """The spawn form: last values, or a link's, or what was just refused with the reasons beside the fields."""
@@ -168,9 +178,17 @@ class HPCSpawner(BatchSpawnerBase):
             private.reject(self.user, values, {error.field: error.message for error in errors.errors})
             raise bad_options(errors) from None
 
+    async def run_auth_state_hook(self, auth_state):
+        """JupyterHub's last public call before it starts a server for whoever followed a link with options in it.
+
+        A link never starts a job: what it says is taken out of the request and fills in the form.
+        """
+        private.take_link(self)
+        await super().run_auth_state_hook(auth_state)
+
     def options_from_query(self, query_data):
-        """A link never starts a job: whoever follows it sees the form, filled in."""
-        raise PrefillOnly() from None
+        """Never reached by a link, see above; whatever else may come here starts nothing either."""
+        raise web.HTTPError(400, "Options in a link only fill in the form")
 
     def render(self, options, session):
         """(JobRequest, job script) of these Options: exactly what is submitted."""
@@ -180,13 +198,19 @@ class HPCSpawner(BatchSpawnerBase):
     def new_session(self):
         root = self.session_root.replace("{username}", self.user.name)
         if root == "~" or root.startswith("~/"):
-            root = self.req_homedir + root[1:]
+            try:
+                root = self.req_homedir + root[1:]
+            except KeyError:
+                raise HelperError(f"there is no system user {self.user.name} on the Hub") from None
         return Session.new(root.rstrip("/"), self.log)
 
     async def start(self):
         """Submit the job and wait until its server answers; the URL of the server."""
         options = await self.check_options(self.user_options)
-        self.session = self.new_session()
+        try:
+            self.session = self.new_session()
+        except HelperError as error:
+            raise StartFailed.not_submitted(error) from error
         self.session.tell(5, "Submitting the job.")
         # Shielded: a start that is cancelled now must still learn the job's id, or the job would be lost.
         self._submission = asyncio.ensure_future(self._submit(options))
@@ -209,8 +233,7 @@ class HPCSpawner(BatchSpawnerBase):
             raise StartFailed(400, f"The batch system refused the job: {error}") from error
         except (HelperError, QueryError) as error:
             self.log.error("No job for %s: %s", self._log_name, error)
-            raise StartFailed(503, f"The job could not be submitted: {error}. Try again; if it stays so, tell your "
-                                   "site's support.") from error
+            raise StartFailed.not_submitted(error) from error
         private.persist(self)
         self.log.info("Session %s of %s is job %s", session.state.name, self._log_name, session.state.job_id)
         self.cluster.poller.watch(session.state.job_id)
@@ -227,7 +250,9 @@ class HPCSpawner(BatchSpawnerBase):
             status = await self.cluster.poller.answered(session.state.job_id, timeout=10)
             if status.state != JobState.FINISHED:
                 return None
-        await self._clean_up()
+        end = await self._clean_up()
+        self.log.warning("Session %s of %s (job %s) has ended by itself; the end of its log: %r",
+                         session.state.name, self._log_name, session.state.job_id, end[-1000:])
         return 0
 
     async def stop(self, now=False):

@@ -65,8 +65,7 @@ class Runtime:
             why = "%s is not in PATH" % words[0]
             if shutil.which(words[0]):
                 words = [word.format(per_node=self.per_node, total=self.total) for word in words]
-                ready = os.path.join(self.profile, MPI_READY)
-                if await self._start("ipengines-mpi", words, ready, str(self.total)):
+                if await self._start("ipengines-mpi", words, os.path.join(self.profile, MPI_READY), str(self.total)):
                     self.launcher.session_file.runtime("ipyparallel", mpi=True)
                     return
                 why = tail(self._log("ipengines-mpi"))
@@ -103,8 +102,7 @@ def run_controller(profile, address):
 
 def run_rank(profile, total):
     """One engine of all, its number the rank; ends at once where MPI does not see them all."""
-    from mpi4py import MPI
-    world = MPI.COMM_WORLD
+    from mpi4py.MPI import COMM_WORLD as world
     if world.size != int(total):
         raise SystemExit("MPI sees %d of %s engines: started in a way that is not this MPI's" % (world.size, total))
     world.Barrier()

@@ -13,7 +13,7 @@ from importlib import import_module
 from urllib.parse import urlsplit, urlunsplit
 
 from . import network
-from .processes import Child, ending_event, first_of
+from .processes import Child, ending_event, first_of, in_thread
 from .report import Reporter, say
 from .server import server_argv
 from .session_file import SessionFile
@@ -38,7 +38,6 @@ class Launcher:
         self.reporter = Reporter(plan["session"], plan["secret"])
         self.session_file = SessionFile(self.path("session.json"), **self._facts())
         self.runtimes = []
-        self.answered = asyncio.Event()
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
@@ -49,20 +48,21 @@ class Launcher:
 
     async def run(self):
         """The exit status of the job: 0 for an orderly end, the server's own otherwise."""
-        ending = ending_event(asyncio.get_running_loop())
+        self.ending = ending_event(asyncio.get_running_loop())
+        self.answered = asyncio.Event()
         say("session %s on %s (%s)" % (self.plan["session"], os.uname().nodename, self.address))
         os.environ["HPC_SESSION_FILE"] = self.session_file.path
-        started = asyncio.ensure_future(self._call("started"))
+        tasks = [asyncio.ensure_future(self._call("started"))]
         try:
             self._change_directory()
             self._prepare_runtimes()
             with network.hold_port(self.address, *self.plan["port_range"]) as held:
                 server = await self._start_server(held.getsockname()[1])
-                tasks = [asyncio.ensure_future(self._run_runtime(runtime)) for runtime in self.runtimes]
-                tasks.append(asyncio.ensure_future(self._report_listening(held.getsockname()[1], started)))
+                tasks += [asyncio.ensure_future(self._run_runtime(runtime)) for runtime in self.runtimes]
+                tasks.append(asyncio.ensure_future(self._report_listening(held.getsockname()[1])))
                 try:
-                    await first_of(server.wait(), ending.wait())
-                    return await self._verdict(server, ending)
+                    await first_of(server.wait(), self.ending.wait())
+                    return await self._verdict(server)
                 finally:
                     await self._end(server, tasks)
         except (OSError, LookupError) as error:
@@ -76,8 +76,7 @@ class Launcher:
         await runtime.run()
 
     async def _call(self, phase, **fields):
-        report = partial(self.reporter.report, phase, address=self.address, **fields)
-        return await asyncio.get_running_loop().run_in_executor(None, report)
+        return await in_thread(partial(self.reporter.report, phase, address=self.address, **fields))
 
     def _facts(self):
         """For the session file; every batch system's script sets HPC_JOB_ID and HPC_JOB_NODES."""
@@ -115,15 +114,16 @@ class Launcher:
         env = dict(os.environ, JUPYTERHUB_SERVICE_URL=urlunsplit(url._replace(netloc=netloc)))
         return await Child.start("server", argv, env)
 
-    async def _report_listening(self, port, started):
+    async def _report_listening(self, port):
         """Once, when the server answers: a Hub that asks earlier only waits between its tries."""
         secure = os.environ["JUPYTERHUB_SERVICE_URL"].startswith("https:")
         while not network.listens_here(self.address, port) or not await self._answers(port, secure):
             await asyncio.sleep(0.03)
         self.session_file.update(server={"address": self.address, "port": port})
         say("the server answers on %s port %d" % (self.address, port))
-        await started
-        await self._call("listening", port=port)
+        if not await self._call("listening", port=port):
+            say("nobody can use a session that the Hub does not know")
+            self.ending.set()
         self.answered.set()
 
     async def _answers(self, port, secure):
@@ -142,8 +142,8 @@ class Launcher:
         finally:
             writer.close()
 
-    async def _verdict(self, server, ending):
-        if ending.is_set():
+    async def _verdict(self, server):
+        if self.ending.is_set():
             say("told to end: the job was cancelled, stopped, or is at its walltime")
             return 0
         code = server.process.returncode

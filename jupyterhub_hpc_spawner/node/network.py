@@ -29,16 +29,15 @@ def hold_port(address, first=0, last=0):
     error = None
     for port in range(first, last + 1) if first else (0,):
         held = socket.socket(family, socket.SOCK_STREAM)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             held.bind((address, port))
         except OSError as exc:
             held.close()
             error = exc
             continue
-        if _listener(address, held.getsockname()[1]) is None:
-            return held
-        held.close()
+        # Only now: a bind that allows sharing would also take a number that another session holds.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return held
     raise OSError("no free port on %s between %s and %s: %s" % (address, first, last, error))
 
 

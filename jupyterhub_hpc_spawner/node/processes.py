@@ -2,6 +2,7 @@
 import asyncio
 import os
 import signal
+import threading
 
 
 class Child:
@@ -60,6 +61,22 @@ async def first_of(*awaitables):
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def in_thread(function):
+    """The function's result; a thread that is still at it does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+
+    def work():
+        result = function()
+        try:
+            loop.call_soon_threadsafe(lambda: future.done() or future.set_result(result))
+        except RuntimeError:
+            pass  # the loop is closed: nobody waits any more
+
+    threading.Thread(target=work, daemon=True).start()
+    return await future
 
 
 def tail(path, lines=15):

@@ -7,7 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
-PATIENCE = 120
+# A Hub may be away for a while; a session that it never hears of would only use up its allocation.
+PATIENCE = 900
 
 
 class Reporter:

@@ -3,6 +3,8 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from .running_hub import RunningHub, wait_for
@@ -103,8 +105,12 @@ def allow_helper():
     SUDOERS.chmod(0o440)
 
 
-def reachable(directory):
-    """The directory, made readable to the Hub's account; pytest's own parents are private."""
-    for parent in (directory, *directory.parents[:2]):
-        parent.chmod(0o755)
-    return directory
+@contextmanager
+def hub_directory():
+    """A directory that the Hub's account and the users can reach; pytest's own are private."""
+    directory = Path(tempfile.mkdtemp(prefix="jupyterhub-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)

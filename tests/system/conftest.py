@@ -22,12 +22,13 @@ def cluster():
 
 
 @pytest.fixture(scope="session")
-def hub(cluster, tmp_path_factory):
-    hub = SystemHub(slurm_hub.reachable(tmp_path_factory.mktemp("hub")), cluster).start()
-    hub.add_user("alice").add_user("bob")
-    yield hub
-    hub.end_sessions()
-    hub.stop()
+def hub(cluster):
+    with slurm_hub.hub_directory() as directory:
+        hub = SystemHub(directory, cluster).start()
+        hub.add_user("alice").add_user("bob")
+        yield hub
+        hub.end_sessions()
+        hub.stop()
 
 
 @pytest.fixture

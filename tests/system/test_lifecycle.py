@@ -175,7 +175,8 @@ def test_two_named_servers_of_one_user_live_side_by_side(idle):
         assert idle.spawn("alice", {"cores": 1}, server)[-1].get("ready")
     assert len(set(idle.cluster.jobs("alice"))) == 2
     idle.stop_server("alice", "one")
-    assert len(idle.cluster.jobs("alice")) == 1 and idle.servers("alice").keys() == {"two"}
+    wait_for(lambda: len(idle.cluster.jobs("alice")) == 1, 20, lambda: f"jobs: {idle.cluster.jobs('alice')}")
+    assert idle.servers("alice").keys() == {"two"}
     idle.stop_server("alice", "two")
     idle.assert_nothing_left("alice")
 

@@ -3,6 +3,7 @@ import ast
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import jupyterhub_hpc_spawner
@@ -10,12 +11,12 @@ import pytest
 
 PACKAGE = Path(jupyterhub_hpc_spawner.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-PURE_ROOMS = {"model", "errors", "units", "options", "form", "script", "batch", "runtimes"}
+PURE_ROOMS = {"model", "errors", "units", "fields", "options", "form", "script", "batch", "runtimes"}
 BASE = {"errors", "model", "units"}
 # Which rooms each room may import from. A room is a file of the package's top, or a folder.
 MAY_IMPORT = {
     "_version": set(), "__init__": {"_version"}, "errors": set(), "model": set(), "units": {"errors"},
-    "options": BASE, "form": BASE | {"options"}, "script": BASE | {"options"},
+    "fields": {"units"}, "options": BASE | {"fields"}, "form": BASE | {"options"}, "script": BASE | {"options"},
     "batch": BASE | {"batch"}, "runtimes": BASE | {"options", "runtimes"},
     "hub": PURE_ROOMS | {"hub", "_version"}, "cli": PURE_ROOMS | {"hub", "demo", "_version"},
     "demo": PURE_ROOMS | {"hub", "_version"},
@@ -33,9 +34,14 @@ def room(path):
     return path.parts[0].removesuffix(".py")
 
 
+@cache
+def parsed(path):
+    return ast.parse((PACKAGE / path).read_text())
+
+
 def imports(path, whole=True):
     """(room of this package or "", module) of each import; with ``whole`` also those inside functions."""
-    tree = ast.parse((PACKAGE / path).read_text())
+    tree = parsed(path)
     for node in ast.walk(tree) if whole else tree.body:
         if isinstance(node, ast.Import):
             yield from ((own(alias.name), alias.name) for alias in node.names)
@@ -64,7 +70,7 @@ def test_every_room_is_there():
 @pytest.mark.parametrize("path", [path for path in FILES if room(path) in PURE_ROOMS], ids=str)
 def test_a_pure_file_does_not_touch_the_world(path):
     assert not {module.partition(".")[0] for _, module in imports(path)} & WORLD
-    calls = [node.func.id for node in ast.walk(ast.parse((PACKAGE / path).read_text()))
+    calls = [node.func.id for node in ast.walk(parsed(path))
              if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     assert not {"open", "input", "print", "exec", "eval", "__import__"} & set(calls)
 
@@ -79,9 +85,8 @@ def test_what_runs_as_the_user_imports_the_standard_library_only(path):
 
 @pytest.mark.parametrize("path", NODE, ids=str)
 def test_code_of_the_job_is_written_for_python_3_8(path):
-    source = (PACKAGE / path).read_text()
-    ast.parse(source, feature_version=(3, 8))
-    names = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+    ast.parse((PACKAGE / path).read_text(), feature_version=(3, 8))
+    names = {node.attr for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)}
     assert not {"removeprefix", "removesuffix", "to_thread", "TaskGroup", "timeout_at", "pairwise", "bit_count"} & names
 
 
@@ -93,7 +98,8 @@ for name in ("jupyterhub", "jupyterhub_hpc_spawner", "tornado", "distributed", "
 
 
 def run_python(code, *arguments, cwd=None):
-    done = subprocess.run([sys.executable, "-I", "-c", code, *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
+    done = subprocess.run([sys.executable, "-I", "-c", code, *map(str, arguments)], capture_output=True, text=True,
+                          cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -38,7 +38,8 @@ def read_to_end(reader):
 
 
 async def test_a_program_gets_its_arguments_and_input_and_its_output_comes_back():
-    done = await run(["sh", "-c", 'cat; echo "$@" >&2; exit 3', "sh", "a b", "$HOME;'"], env=ENV, timeout=10, stdin="é\n")
+    done = await run(["sh", "-c", 'cat; echo "$@" >&2; exit 3', "sh", "a b", "$HOME;'"], env=ENV, timeout=10,
+                     stdin="é\n")
     assert (done.argv[0], done.returncode, done.stdout, done.stderr) == ("sh", 3, "é\n", "a b $HOME;'\n")
 
 
@@ -52,7 +53,11 @@ def test_commands_get_nothing_of_the_hubs_own_environment(monkeypatch):
     monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "secret")
     env = base_environment({"SLURM_CONF": "/etc/slurm/slurm.conf"})
     assert set(env) == {"PATH", "LANG", "SLURM_CONF"}
-    assert env["PATH"].split(":")[0] == os.path.dirname(sys.executable)
+    assert os.path.dirname(sys.executable) in env["PATH"].split(":")
+
+
+def test_a_sites_path_comes_before_the_usual_one():
+    assert base_environment({"PATH": "/opt/slurm/bin"})["PATH"] == "/opt/slurm/bin:" + base_environment({})["PATH"]
 
 
 async def test_programs_run_in_the_root_directory():
@@ -144,8 +149,10 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
 
 @pytest.mark.parametrize("program, words", [
     ("#!/bin/sh\necho 'sudo: a password is required' >&2; exit 1\n", "a password is required"),
-    ("#!/bin/sh\nexit 4\n", "exit status 4"), ("#!/bin/sh\necho '[1]'\n", ""), ("#!/bin/sh\necho '{}'\n", ""),
-    ('#!/bin/sh\necho \'{"ok": false, "error": "Refused: no"}\'\n', "refused to end: Refused: no"), (None, "cannot be run"),
+    ("#!/bin/sh\nexit 4\n", "exit status 4"), ("#!/bin/sh\necho '[1]'\n", "the helper"),
+    ("#!/bin/sh\necho '{}'\n", "the helper"),
+    ('#!/bin/sh\necho \'{"ok": false, "error": "Refused: no"}\'\n', "refused to end: Refused: no"),
+    (None, "cannot be run"),
 ])
 async def test_a_helper_that_does_not_answer_is_the_administrators_error(tmp_path, program, words):
     path = tmp_path / "helper"
@@ -158,7 +165,8 @@ async def test_a_helper_that_does_not_answer_is_the_administrators_error(tmp_pat
 
 @pytest.mark.parametrize("answer, error", [
     ('{"ok": true, "returncode": 3, "stdout": "a", "stderr": "b", "timeout": false}', None),
-    ('{"ok": true, "returncode": -1, "stdout": "", "stderr": "sbatch did not answer in 5 s", "timeout": true}', "did not answer"),
+    ('{"ok": true, "returncode": -1, "stdout": "", "stderr": "sbatch did not answer in 5 s", "timeout": true}',
+     "did not answer"),
 ])
 async def test_a_command_as_the_user_comes_back_as_it_ended(tmp_path, answer, error):
     path = tmp_path / "helper"

@@ -149,7 +149,8 @@ def test_every_option_is_in_the_table():
 
 def test_the_tables_examples_are_taken():
     """Each alone, with what it needs beside it."""
-    policy = Policy(profiles={"small": Profile({})}, environments={"jupyter": Environment()})
+    policy = Policy(profiles={"small": Profile({})}, environments={"jupyter": Environment()},
+                    interfaces={"lab": "/lab"})
     for name, _, example in rows("spawn-form.md", "option"):
         parse_options({name.strip("`"): json.loads(example.strip("`"))}, policy)
 

@@ -1,12 +1,15 @@
 """The helper as the real program it is: what it stages, what it runs, what it refuses."""
+import io
 import json
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from jupyterhub_hpc_spawner import helper
 
 HELPER = Path(sys.executable).parent / "jupyterhub-hpc-spawner-helper"
 FILES = {"environment.sh": "export A='b'\n", "plan.json": "{}", "tls.pem": "key é"}
@@ -35,6 +38,15 @@ class User:
         program.write_text(text.format(record=self.record, status=status))
         program.chmod(0o755)
 
+    def send_here(self, data):
+        """The same in this process, for long tables: a Python is slow to start."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOME", str(self.home))
+            patch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+            patch.setattr(sys, "stdout", io.StringIO())
+            assert helper.main() == 0
+            return json.loads(sys.stdout.getvalue())
+
     def send(self, data, umask=0o022):
         done = subprocess.run([HELPER], input=data, capture_output=True, umask=umask, timeout=20,
                               env={"HOME": str(self.home), "PATH": "/usr/bin:/bin", "USER": "alice", "SECRET": "x",
@@ -43,15 +55,18 @@ class User:
         return json.loads(done.stdout)
 
     def ask(self, verb, umask=0o022, **fields):
+        return self.send(self.request(verb, **fields), umask)
+
+    def request(self, verb, **fields):
         usual = {"verb": verb, "timeout": 5, "env": {"PATH": str(self.bin)}, "session_dir": str(self.session)}
         if verb == "submit":
             usual.update(argv=["sbatch", "--parsable"], files=FILES, stdin="#!/bin/sh\n")
         if verb == "end":
             usual.update(lines=2, remove=True)
-        return self.send(json.dumps({**usual, **fields}).encode(), umask)
+        return json.dumps({**usual, **fields}).encode()
 
-    def refused(self, *args, **fields):
-        answer = self.ask(*args, **fields)
+    def refused(self, verb, **fields):
+        answer = self.send_here(self.request(verb, **fields))
         assert answer["ok"] is False and set(answer) == {"ok", "error"}
         return answer["error"]
 
@@ -81,8 +96,9 @@ def test_the_command_gets_a_clean_environment_and_the_sites_variables(user):
         "HOME": str(user.home), "USER": "alice", "SLURM_CONF": "/etc/slurm.conf", "TZ": "UTC"}
 
 
-@pytest.mark.parametrize("variable", ["LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "HOME", "IFS", "SLURM CONF", "SLURM_CONF\n", "",
-                                      "XSLURM_CONF", "slurm_conf", "PATHS", "GIT_SSH"])
+@pytest.mark.parametrize("variable", [
+    "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "HOME", "IFS", "SLURM CONF", "SLURM_CONF\n", "", "XSLURM_CONF",
+    "slurm_conf", "PATHS", "GIT_SSH"])
 def test_a_variable_that_is_no_batch_systems_is_refused(user, variable):
     assert "is not one of a batch system" in user.refused("run", argv=["sbatch"], env={variable: "x"})
     assert not (user.record / "argv").exists()
@@ -91,23 +107,26 @@ def test_a_variable_that_is_no_batch_systems_is_refused(user, variable):
 @pytest.mark.parametrize("argv", [["sh", "-c", "id"], ["/bin/sh"], ["../sbatch"], ["{bin}/sbatch"], [""], ["sbatch\n"],
                                   ["sbatch;id"], [], "sbatch", None, {}, [5], ["sbatch", 5], ["sbatch", "a\0b"]])
 def test_a_program_that_is_no_batch_systems_is_refused(user, argv):
-    argv = [word.format(bin=user.bin) if isinstance(word, str) else word for word in argv] if isinstance(argv, list) else argv
+    argv = [str(user.bin / "sbatch")] if argv == ["{bin}/sbatch"] else argv
     assert user.refused("run", argv=argv)
     assert not (user.record / "argv").exists()
 
 
-@pytest.mark.parametrize("verb, path", [
-    *(("submit", path) for path in ("relative/jupyter-abc", "{home}/x/../jupyter-abc", "{home}/jupyter-abc\n", "~/jupyter-abc", 5)),
-    *(("end", path) for path in ("relative/jupyter-abc", "{home}/x/../jupyter-abc", "{home}", "/", "", "{home}/notjupyter-abc",
-                                 "{home}/jupyter-", "{home}/jupyter-ABC", "{home}/jupyter-a b", "{home}/jupyter-a\0b", None, [])),
-])
+NO_SESSION = ["relative/jupyter-abc", "{home}/x/../jupyter-abc", "{home}/jupyter-abc\n", "~/jupyter-abc", "{home}", "/",
+              "", "{home}/notjupyter-abc", "{home}/jupyter-", "{home}/jupyter-ABC", "{home}/jupyter-a b",
+              "{home}/jupyter-a\0b", None, []]
+
+
+@pytest.mark.parametrize("verb, path", [*(("end", path) for path in NO_SESSION),
+                                        *(("submit", path) for path in NO_SESSION[:4])])
 def test_what_is_no_session_directory_is_refused(user, verb, path):
     before = sorted(user.home.rglob("*"))
     assert user.refused(verb, session_dir=path.format(home=user.home) if isinstance(path, str) else path)
     assert sorted(user.home.rglob("*")) == before and not (user.record / "argv").exists()
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "", ".", "..", ".bashrc", "A", "a b", "a\n", "a\0", "-x", "node", "x" * 60])
+@pytest.mark.parametrize("name", [
+    "../x", "/etc/x", "a/b", "", ".", "..", ".bashrc", "A", "a b", "a\n", "a\0", "-x", "node", "x" * 60])
 def test_a_file_name_that_is_no_sessions_is_refused_and_nothing_is_left(user, name):
     assert user.refused("submit", files={"plan.json": "{}", name: "x"})
     assert not user.session.exists() and not (user.record / "argv").exists()
@@ -125,9 +144,11 @@ def test_a_session_directory_that_is_there_already_is_refused_and_stays(user, tm
     (tmp_path / "elsewhere").mkdir()
     user.session.parent.mkdir()
     {"directory": lambda: user.session.mkdir(), "link": lambda: user.session.symlink_to(tmp_path / "elsewhere"),
-     "dangling": lambda: user.session.symlink_to(tmp_path / "gone"), "file": lambda: user.session.write_text("x")}[existing]()
+     "dangling": lambda: user.session.symlink_to(tmp_path / "gone"),
+     "file": lambda: user.session.write_text("x")}[existing]()
     assert "FileExistsError" in user.refused("submit")
-    assert os.path.lexists(user.session) and not list((tmp_path / "elsewhere").iterdir()) and not (tmp_path / "gone").exists()
+    assert os.path.lexists(user.session)
+    assert not list((tmp_path / "elsewhere").iterdir()) and not (tmp_path / "gone").exists()
 
 
 def test_a_rejected_submission_says_why_and_leaves_no_directory(user):
@@ -149,20 +170,26 @@ def test_long_output_is_cut(user):
     assert user.ask("run", argv=["sbatch"])["stdout"] == "x" * 65536
 
 
+RUN = '{"verb": "run", "argv": ["sbatch"], "timeout": 5, %s}'
+
+
 @pytest.mark.parametrize("data", [
-    b"", b"{", b"[]", b"null", b'"submit"', b"\xff\xfe", b'{"verb": "exec"}', b'{"verb": ["run"]}', b"{}", b'{"verb": "run"}',
-    b'{"verb": "end"}', b'{"verb": "submit"}', b'{"verb": "run", "argv": ["sbatch"], "env": [], "timeout": 5}',
-    b'{"verb": "run", "argv": ["sbatch"], "timeout": "x"}', b'{"verb": "run", "argv": ["sbatch"], "stdin": 5, "timeout": 5}',
-    b"[" * 100_000, b'{"verb": "run", "x": "' + b"x" * (4 * 1024 ** 2) + b'"}',
-], ids=lambda data: data[:40].decode(errors="replace") if isinstance(data, bytes) else None)
+    "", "{", "[]", "null", '"submit"', b"\xff\xfe", '{"verb": "exec"}', '{"verb": ["run"]}', "{}", '{"verb": "run"}',
+    '{"verb": "end"}', '{"verb": "submit"}', RUN % '"env": []', RUN % '"timeout": "x"', RUN % '"stdin": 5',
+    "[" * 100_000, RUN % ('"x": "%s"' % ("x" * 4 * 1024 ** 2)),
+], ids=lambda data: repr(data[:60]))
 def test_any_other_input_is_refused_in_json(user, data):
-    answer = user.send(data)
+    answer = user.send_here(data if isinstance(data, bytes) else data.encode())
     assert answer["ok"] is False and answer["error"]
 
 
+def test_a_refusal_is_an_orderly_end_of_the_program(user):
+    assert user.send(b"[]") == {"ok": False, "error": "Refused: the request has no known verb"}
+
+
 @pytest.mark.parametrize("text, lines, expected", [
-    ("one\ntwo\nthree\n", 2, "two\nthree"), ("one\n", 5, "one"), ("", 5, ""), ("one\ntwo\n", 0, ""), ("a\xffb\n", 1, "a\ufffdb"),
-    ("x" * 200_000 + "\nlast\n", 1, "last"),
+    ("one\ntwo\nthree\n", 2, "two\nthree"), ("one\n", 5, "one"), ("", 5, ""), ("one\ntwo\n", 0, ""),
+    ("a\xffb\n", 1, "a\ufffdb"), ("x" * 200_000 + "\nlast\n", 1, "last"),
 ])
 def test_the_end_of_the_log_comes_back_and_the_directory_goes(user, text, lines, expected):
     user.ask("submit")

@@ -108,9 +108,11 @@ LONG = "'''exec' {python} \"$0\" \"$@\"\n' '''\n"
 
 
 @pytest.mark.parametrize("text, found", [
-    ("#!{python}\n", True), ("#! {python}\nimport x\n", True), ("#!{python} -E\n", False), ("#!/usr/bin/env python3\n", False),
+    ("#!{python}\n", True), ("#! {python}\nimport x\n", True), ("#!{python} -E\n", False),
+    ("#!/usr/bin/env python3\n", False),
     ("#!/bin/sh\n" + LONG, True), ("#!/bin/sh\n" + LONG.replace("{python}", '"{python}"'), True),
-    ("#!/bin/sh\nexec {python} x\n", False), ("#!/bin/sh\n", False), ("#!/nonexistent/python3\n", False), ("#!/bin/cat\n", False),
+    ("#!/bin/sh\nexec {python} x\n", False), ("#!/bin/sh\n", False), ("#!/nonexistent/python3\n", False),
+    ("#!/bin/cat\n", False),
     ("", False), ("\x7fELF", False), ("#!\n", False),
 ])
 def test_the_interpreter_of_a_python_script_is_found_and_anything_else_runs_as_it_is(tmp_path, text, found):
@@ -204,7 +206,8 @@ async def test_an_obedient_child_keeps_its_own_status_and_its_output_is_in_the_l
 
 
 @pytest.mark.parametrize("text, lines, expected", [
-    ("one\ntwo\nthree\n", 2, "two\nthree"), ("", 2, ""), ("x" * 9000 + "\nlast\n", 1, "last"), ("a\n" * 100, 15, "\n".join("a" * 15))])
+    ("one\ntwo\nthree\n", 2, "two\nthree"), ("", 2, ""), ("x" * 9000 + "\nlast\n", 1, "last"),
+    ("a\n" * 100, 15, "\n".join("a" * 15))])
 def test_the_tail_of_a_log(tmp_path, text, lines, expected):
     (tmp_path / "log").write_text(text)
     assert processes.tail(str(tmp_path / "log"), lines) == expected

@@ -55,14 +55,16 @@ def test_memory_is_the_smallest_limit_from_the_own_group_to_the_root(tmp_path, m
     ({"SLURM_MEM_PER_CPU": "500", "SLURM_CPUS_PER_TASK": "4"}, 2000 * 1024 ** 2),
     ({"SLURM_MEM_PER_CPU": "500", "SLURM_CPUS_ON_NODE": "8"}, 4000 * 1024 ** 2),
     ({"SLURM_MEM_PER_CPU": "500"}, 500 * 1024 ** 2), ({"SLURM_MEM_PER_NODE": "999999"}, MACHINE),
-    ({"SLURM_MEM_PER_NODE": "6000", "SLURM_MEM_PER_CPU": "1"}, 6000 * 1024 ** 2), ({"SLURM_MEM_PER_NODE": "6G"}, MACHINE),
+    ({"SLURM_MEM_PER_NODE": "6000", "SLURM_MEM_PER_CPU": "1"}, 6000 * 1024 ** 2),
+    ({"SLURM_MEM_PER_NODE": "6G"}, MACHINE),
 ])
 def test_memory_is_not_more_than_slurm_gave(tmp_path, env, expected):
     assert resources.memory(env, **fake_machine(tmp_path, "0::/\n", {})) == expected
 
 
 @pytest.mark.parametrize("env, affinity, expected", [
-    ({}, 8, 8), ({"SLURM_CPUS_PER_TASK": "4"}, 8, 4), ({"SLURM_CPUS_PER_TASK": "16"}, 8, 8), ({"SLURM_CPUS_ON_NODE": "2"}, 8, 2),
+    ({}, 8, 8), ({"SLURM_CPUS_PER_TASK": "4"}, 8, 4), ({"SLURM_CPUS_PER_TASK": "16"}, 8, 8),
+    ({"SLURM_CPUS_ON_NODE": "2"}, 8, 2),
     ({"SLURM_CPUS_PER_TASK": "4", "SLURM_CPUS_ON_NODE": "64"}, 128, 4), ({"SLURM_CPUS_PER_TASK": "x"}, 8, 8),
     ({"SLURM_CPUS_PER_TASK": "0"}, 8, 1),
 ])
@@ -75,8 +77,10 @@ def test_cores_without_any_word_are_those_of_this_process():
 
 
 @pytest.mark.parametrize("cores, workers, threads, expected", [
-    (1, None, None, (1, 1)), (2, None, None, (2, 1)), (4, None, None, (4, 1)), (5, None, None, (5, 1)), (6, None, None, (3, 2)),
-    (8, None, None, (4, 2)), (12, None, None, (4, 3)), (16, None, None, (4, 4)), (36, None, None, (6, 6)), (64, 0, 0, (8, 8)),
+    (1, None, None, (1, 1)), (2, None, None, (2, 1)), (4, None, None, (4, 1)), (5, None, None, (5, 1)),
+    (6, None, None, (3, 2)),
+    (8, None, None, (4, 2)), (12, None, None, (4, 3)), (16, None, None, (4, 4)), (36, None, None, (6, 6)),
+    (64, 0, 0, (8, 8)),
     (8, 2, None, (2, 4)), (8, 3, None, (3, 2)), (8, 16, None, (16, 1)), (8, None, 2, (4, 2)), (8, None, 16, (1, 16)),
     (8, None, 3, (2, 3)), (8, 2, 1, (2, 1)),
 ])

@@ -14,7 +14,9 @@ NAMES = ("profile", "cluster", "queue", "account", "qos", "reservation", "node_t
 POSITIVE = ("nodes", "cores", "dask_workers_per_node", "dask_threads_per_worker", "ipyparallel_engines_per_node")
 FLAGS = ("dask", "ipyparallel")
 # A site that lets names through, so that a test sees the type's own rules.
-LENIENT = Policy(custom_environment=True, profiles={"small": Profile({}), "p_1.x": Profile({})})
+GOOD_NAMES = ("normal", "a.b+c@d:e/f=g-h", "_x", "7")
+LENIENT = Policy(custom_environment=True, profiles=dict.fromkeys(GOOD_NAMES, Profile({})),
+                 interfaces=dict.fromkeys(GOOD_NAMES, "/"))
 HOSTILE = ["a\nb", "a\0b", "a\rb", "a\x1fb", "a\x7fb", "a\ud800b"]
 
 
@@ -26,18 +28,19 @@ def refused(raw, *args, **kwargs):
 
 
 def cases(fields, values):
+    values = list(values)
     return [(field, *value) if isinstance(value, tuple) else (field, value) for field in fields for value in values]
 
 
 @pytest.mark.parametrize("field, value, parsed", [
-    *cases(NAMES[1:], [("normal", "normal"), ("a.b+c@d:e/f=g-h", "a.b+c@d:e/f=g-h"), ("_x", "_x"), ("7", "7")]),
-    ("profile", "small", "small"),
+    *cases(NAMES, zip(GOOD_NAMES, GOOD_NAMES)),
     *cases(POSITIVE, [(1, 1), ("12", 12), (999_999_999, 999_999_999)]),
     ("gpus", 0, 0), ("gpus", "4", 4),
     *cases(FLAGS, [(True, True), (False, False), ("on", True), ("True", True), ("0", False), ("no", False)]),
     ("memory", "16G", 16 * GIB), ("memory", "1.5 TiB", 1536 * GIB), ("memory", 512, GIB // 2),
     ("walltime", "04:00:00", 14400), ("walltime", 90, 5400), ("walltime", "3650-0", 3650 * 86400),
-    ("working_dir", "~", "~"), ("working_dir", "~/a b", "~/a b"), ("working_dir", "/scratch/$(id)'é", "/scratch/$(id)'é"),
+    ("working_dir", "~", "~"), ("working_dir", "~/a b", "~/a b"),
+    ("working_dir", "/scratch/$(id)'é", "/scratch/$(id)'é"),
     ("environment", "/opt/py thon", "/opt/py thon"), ("environment", "~/env", "~/env"),
     ("environment", "module:python/3.11 dask", "module:python/3.11 dask"),
 ])
@@ -116,6 +119,24 @@ def test_what_the_user_says_goes_over_the_preset_and_that_over_the_defaults(raw,
 ])
 def test_locked_options_and_unknown_presets_are_refused(raw, field):
     assert set(refused(raw, POLICY)) == {field}
+
+
+@pytest.mark.parametrize("site", [{"limits": {"walltime": 3600}}, {"allowed": {"walltime": ("1h", "4h")}}])
+def test_a_locked_option_that_the_preset_leaves_open_is_the_sites_own(site):
+    policy = Policy(profiles={"small": Profile({"cores": 1}, lock=("walltime",))}, **site)
+    assert parse_options({"profile": "small"}, policy).walltime == 3600
+    assert set(refused({"profile": "small", "walltime": "30m"}, policy)) == {"walltime"}
+
+
+def test_a_preset_may_leave_an_option_blank():
+    policy = Policy(profiles={"small": Profile({"queue": "", "cores": 1, "account": None}, lock=("queue",))})
+    assert parse_options({"profile": "small"}, policy).queue is None
+
+
+@pytest.mark.parametrize("profile", [Profile({"memory": "lots"}, lock=("cores",)), Profile({}, lock=("nonsense",))])
+def test_a_preset_that_cannot_be_is_the_administrators_mistake(profile):
+    with pytest.raises((ConfigError, OptionErrors)):
+        parse_options({"profile": "small", "memory": "1G"}, Policy(profiles={"small": profile}))
 
 
 def test_the_only_allowed_preset_is_applied_where_the_user_leaves_it_open():
@@ -200,5 +221,6 @@ def test_what_the_site_does_not_offer_is_refused(raw, field):
     ("module:a/1  b", True, Environment(modules=("a/1", "b"))),
 ])
 def test_an_environment_is_the_sites_by_name_or_the_users_own(value, custom, expected):
-    policy = Policy(environments={"a": Environment("/opt/a"), "b": Environment(modules=("b/1",))}, custom_environment=custom)
+    policy = Policy(environments={"a": Environment("/opt/a"), "b": Environment(modules=("b/1",))},
+                    custom_environment=custom)
     assert find_environment(value, policy) == expected

@@ -28,11 +28,13 @@ def bad_fields(raw, policy=Policy(), info=INFO, user="alice"):
 @pytest.mark.parametrize("raw, bad", [
     ({}, set()), ({"queue": "gpu"}, set()), ({"queue": "nope"}, {"queue"}), ({"queue": "closed"}, {"queue"}),
     ({"account": "geo"}, set()), ({"account": "fin"}, {"account"}),
-    ({"walltime": "1-0"}, set()), ({"walltime": "1-00:00:01"}, {"walltime"}), ({"walltime": "9-0", "queue": "gpu"}, set()),
+    ({"walltime": "1-0"}, set()), ({"walltime": "1-00:00:01"}, {"walltime"}),
+    ({"walltime": "9-0", "queue": "gpu"}, set()),
     ({"nodes": 3}, set()), ({"nodes": 4}, {"nodes"}), ({"nodes": 400, "queue": "gpu"}, set()),
     ({"cores": 4}, set()), ({"cores": 5}, {"cores"}), ({"memory": "6G"}, set()), ({"memory": "7G"}, {"memory"}),
     ({"gpus": 0}, set()), ({"gpus": 1}, {"gpus"}), ({"gpus": 4, "queue": "gpu"}, set()),
-    ({"gpus": 4, "gpu_type": "v100", "queue": "gpu"}, {"gpus"}), ({"gpus": 2, "gpu_type": "v100", "queue": "gpu"}, set()),
+    ({"gpus": 4, "gpu_type": "v100", "queue": "gpu"}, {"gpus"}),
+    ({"gpus": 2, "gpu_type": "v100", "queue": "gpu"}, set()),
     ({"gpus": 1, "gpu_type": "h100", "queue": "gpu"}, {"gpus"}),
     ({"nodes": 4, "cores": 5, "account": "fin"}, {"nodes", "cores", "account"}),
 ])
@@ -50,7 +52,8 @@ def test_what_the_cluster_did_not_tell_limits_nobody(raw, info, user):
 
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=30)
-NEARLY = st.sampled_from(["normal", "gpu", "small", "16G", "4h", "1-0", "on", "0", "module:x", "/opt", "~/x", "lab", "\ud800"])
+NEARLY = st.sampled_from(["normal", "gpu", "small", "16G", "4h", "1-0", "on", "0", "module:x", "/opt", "~/x", "lab",
+                          "\ud800"])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | NEARLY
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
                     max_leaves=6)

@@ -29,7 +29,8 @@ def test_on_slurm_the_launcher_learns_its_job_and_all_its_nodes(node):
 def test_the_users_file_has_the_last_word(node):
     (node.home / ".jupyterhub.env").write_text('export SEEN="$WHO $(command -v python3)" WHO=user\n')
     node.environment(node.directory / "env")
-    code, _, errors = node.run(script(node, prologue="export WHO=site", environment=Environment(f"{node.directory}/env")))
+    code, _, errors = node.run(script(node, prologue="export WHO=site",
+                                      environment=Environment(f"{node.directory}/env")))
     assert (code, errors) == (0, "")
     assert (node.env["WHO"], node.env["SEEN"]) == ("user", f"site {node.directory}/env/bin/python3")
 
@@ -46,7 +47,8 @@ def user_file(text):
 
 
 @pytest.mark.parametrize("prepare, fields, sentence", [
-    (None, {"environment": Environment("/nonexistent/env")}, "there is no Python in the software environment /nonexistent/env"),
+    (None, {"environment": Environment("/nonexistent/env")},
+     "there is no Python in the software environment /nonexistent/env"),
     (None, {"environment": Environment("~/gone")}, "there is no Python in the software environment {home}/gone"),
     (None, {"environment": Environment(modules=("python/3.11", "broken"))}, "the module could not be loaded: broken"),
     (user_file("return 3\n"), {}, "{home}/.jupyterhub.env ended with status 3"),
@@ -59,7 +61,8 @@ def test_what_is_missing_is_said_in_one_sentence_and_nothing_is_started(node, pr
         prepare(node)
     code, _, errors = node.run(script(node, **fields))
     assert code == 1 and not node.argv
-    assert f"The session cannot start: {sentence.format(home=node.home)}" in errors.replace(f"{node.directory}/session/", "")
+    said = errors.replace(f"{node.directory}/session/", "")
+    assert f"The session cannot start: {sentence.format(home=node.home)}" in said
 
 
 FAKE = "#!/bin/bash\ntrap 'echo got TERM; exit 9' TERM\necho ready\nwhile :; do sleep 0.02; done\n"

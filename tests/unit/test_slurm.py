@@ -1,4 +1,4 @@
-"""Slurm's answers, as they really came, become job ids, states and reasons; anything else becomes an error that says so."""
+"""Slurm's answers, as they really came, become job ids, states and reasons; anything else an error that says so."""
 from datetime import datetime
 
 import pytest
@@ -40,7 +40,7 @@ def test_the_captured_answers_are_printed_again_byte_for_byte(name):
     ("squeue-pending-and-running", "13", PENDING, "PENDING", ""),
     ("squeue-pending-and-running", "21_[1-3]", PENDING, "PENDING", ""),
     ("squeue-suspended-and-completing", "11", SUSPENDED, "SUSPENDED", "n2"),
-    ("squeue-suspended-and-completing", "12", FINISHED, "COMPLETING", "n3"),
+    ("squeue-suspended-and-completing", "12", RUNNING, "COMPLETING", "n3"),
     ("squeue-ended-and-requeued", "18", FINISHED, "FAILED", "n1"),
     ("squeue-ended-and-requeued", "19", FINISHED, "COMPLETED", "n1"),
     ("squeue-ended-and-requeued", "20", FINISHED, "CANCELLED", "n1"),
@@ -55,7 +55,8 @@ def test_state_and_host_of_real_jobs(name, job_id, state, code, host):
 
 
 @pytest.mark.parametrize("job_id, reason, can_start, start", [
-    ("13", "Resources", True, datetime(2026, 11, 21, 11, 26, 9)), ("14", "Priority", True, datetime(2026, 11, 21, 11, 26, 9)),
+    ("13", "Resources", True, datetime(2026, 11, 21, 11, 26, 9)),
+    ("14", "Priority", True, datetime(2026, 11, 21, 11, 26, 9)),
     ("17", "BeginTime", True, datetime(2026, 11, 21, 12, 16, 9)), ("22", "Dependency", True, None),
     ("15", "PartitionNodeLimit", False, None), ("18", "PartitionTimeLimit", False, None),
     ("16", "JobHeldUser", False, None), ("10", "", True, None),
@@ -72,7 +73,8 @@ def test_every_captured_job_is_in_the_answer_once():
 
 
 @pytest.mark.parametrize("name", [
-    "two\nlines", "x\n7" + SEPARATOR + "COMPLETED", "x\n" + SEPARATOR.join(["7", "COMPLETED", "None", "n9", "n9", "N/A", "0:00", "y"]),
+    "two\nlines", "x\n7" + SEPARATOR + "COMPLETED",
+    "x\n" + SEPARATOR.join(["7", "COMPLETED", "None", "n9", "n9", "N/A", "0:00", "y"]),
     "unit" + SEPARATOR + "separator", "\n\n", "we ird:é|1", "a\x1eb", "",
 ])
 def test_no_users_job_name_changes_what_is_read_of_another_job(name):
@@ -84,9 +86,9 @@ def test_no_users_job_name_changes_what_is_read_of_another_job(name):
 # squeue(1), JOB STATE CODES: of 22.05, and what later releases added.
 MANUAL = {
     PENDING: "CONFIGURING PENDING RESV_DEL_HOLD REQUEUE_FED REQUEUE_HOLD REQUEUED SPECIAL_EXIT POWER_UP_NODE",
-    RUNNING: "RUNNING RESIZING SIGNALING STAGE_OUT UPDATE_DB EXPEDITING",
+    RUNNING: "RUNNING COMPLETING RESIZING SIGNALING STAGE_OUT UPDATE_DB EXPEDITING",
     SUSPENDED: "SUSPENDED STOPPED",
-    FINISHED: "BOOT_FAIL CANCELLED COMPLETED COMPLETING DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT "
+    FINISHED: "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT "
               "LAUNCH_FAILED RECONFIG_FAIL",
 }
 
@@ -103,11 +105,14 @@ def test_a_state_that_the_manual_lacks_is_unknown_and_never_the_end(code):
 
 
 @pytest.mark.parametrize("fields, expected", [
-    ({"L": "30:00"}, {"time_left": 1800}), ({"L": "1-02:00:00"}, {"time_left": 93600}), ({"L": "UNLIMITED"}, {"time_left": None}),
-    ({"L": "INVALID"}, {"time_left": None}), ({"L": "NOT_SET"}, {"time_left": None}), ({"N": "n[1-2]"}, {"nodes": "n[1-2]"}),
+    ({"L": "30:00"}, {"time_left": 1800}), ({"L": "1-02:00:00"}, {"time_left": 93600}),
+    ({"L": "UNLIMITED"}, {"time_left": None}),
+    ({"L": "INVALID"}, {"time_left": None}), ({"L": "NOT_SET"}, {"time_left": None}),
+    ({"N": "n[1-2]"}, {"nodes": "n[1-2]"}),
     ({"T": "PENDING", "S": "N/A"}, {"start_estimate": None}), ({"S": "2026-11-21T10:06:19"}, {"start_estimate": None}),
     ({"T": "PENDING", "r": "ReqNodeNotAvail, UnavailableNodes:n3"},
-     {"can_start": True, "explanation": "some requested nodes are down or reserved", "reason": "ReqNodeNotAvail, UnavailableNodes:n3"}),
+     {"can_start": True, "explanation": "some requested nodes are down or reserved",
+      "reason": "ReqNodeNotAvail, UnavailableNodes:n3"}),
     ({"T": "PENDING", "r": "SomethingNew"}, {"can_start": True, "explanation": "SomethingNew"}),
     ({"T": "RUNNING", "r": "JobHeldUser"}, {"can_start": True, "explanation": ""}),
     ({"B": "n/a"}, {"host": ""}),
@@ -139,7 +144,8 @@ def test_an_answer_in_another_format_is_a_parse_error_with_command_and_text():
         SLURM.parse_status(captured("slurm-22.05.8/squeue-without-the-right-format"))
 
 
-FIELD = st.sampled_from(["7", "RUNNING", "PENDING", "n1", "N/A", "9:58", "2026-11-21T25:00:00", "²", ""]) | st.text(max_size=8)
+FIELD = st.sampled_from(["7", "RUNNING", "PENDING", "n1", "N/A", "9:58", "2026-11-21T25:00:00", "²",
+                         ""]) | st.text(max_size=8)
 ROWS = st.lists(st.lists(FIELD, min_size=6, max_size=9).map(SEPARATOR.join), max_size=3).map("\n".join)
 
 
@@ -152,7 +158,10 @@ def test_garbage_is_a_parse_error_or_a_query_error_and_nothing_else(stdout, retu
     assert all(job.state in JobState for job in jobs.values())
 
 
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys("TrBSL", FIELD.map(lambda text: text.replace(SEPARATOR, "").replace("\n", "")))))
+@given(st.fixed_dictionaries({},
+                             optional=dict.fromkeys("TrBSL",
+                                                    FIELD.map(lambda text: text.replace(SEPARATOR, "").replace("\n",
+                                                                                                               "")))))
 def test_odd_fields_of_a_job_never_hide_it(fields):
     assert one_job(**fields).state in JobState
 
@@ -190,7 +199,8 @@ def test_the_job_id_is_read_with_or_without_a_cluster(stdout, job_id):
 @pytest.mark.parametrize("name", ["sbatch-accepted", "sbatch-qos-unknown", "sbatch-too-many-cores"])
 def test_a_job_that_slurm_took_has_its_id_whatever_becomes_of_it(name):
     completed = captured(f"slurm-22.05.8/{name}")
-    assert completed.argv == tuple(SLURM.submit_command(REQUEST)) and SLURM.parse_job_id(completed) == completed.stdout.strip()
+    assert completed.argv == tuple(SLURM.submit_command(REQUEST))
+    assert SLURM.parse_job_id(completed) == completed.stdout.strip()
 
 
 @given(st.text(), st.integers(0, 1), st.text(max_size=20))

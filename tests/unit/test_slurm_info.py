@@ -46,11 +46,13 @@ def test_a_partition_of_unlike_nodes_offers_what_the_largest_has():
 
 @pytest.mark.parametrize("rows, expected", [
     ([{"cores": "4+", "memory": "6000+"}], {"cores": 4, "memory": 6000 * 1024 ** 2}),
-    ([{"cores": "4", "memory": "64000"}, {"cores": "128", "memory": "1000"}], {"cores": 128, "memory": 64000 * 1024 ** 2}),
+    ([{"cores": "4", "memory": "64000"}, {"cores": "128", "memory": "1000"}],
+     {"cores": 128, "memory": 64000 * 1024 ** 2}),
     ([{"nodes": "2"}, {"nodes": "3", "state": "allocated"}], {"total_nodes": 5, "idle_nodes": 2}),
     ([{"state": "idle~", "nodes": "7"}, {"state": "idle*"}, {"state": "down*"}], {"total_nodes": 9, "idle_nodes": 8}),
     ([{"limit": "infinite"}], {"max_walltime": None}), ([{"limit": "30:00"}], {"max_walltime": 1800}),
-    ([{"features": "(null)"}], {"features": ()}), ([{"features": "a,b"}, {"features": "b,c"}], {"features": ("a", "b", "c")}),
+    ([{"features": "(null)"}], {"features": ()}),
+    ([{"features": "a,b"}, {"features": "b,c"}], {"features": ("a", "b", "c")}),
     ([{"gres": "gpu:a100:2"}, {"gres": "gpu:a100:4(S:0,1),gpu:v100:1"}], {"gpus": {"a100": 4, "v100": 1}}),
     ([{"up": "inact"}], {"up": False}), ([{"up": "drain"}], {"up": False}),
 ])
@@ -98,17 +100,23 @@ def test_what_did_not_answer_is_left_out():
 
 @pytest.mark.parametrize("text, gpus", [
     ("", {}), ("(null)", {}), ("gpu:4", {"": 4}), ("gpu:a100:4", {"a100": 4}), ("gpu:a100:4(S:0,1)", {"a100": 4}),
-    ("gpu:4(S:0-1)", {"": 4}), ("gpu:2,gpu:v100:1", {"": 2, "v100": 1}), ("gpu:a100:2(S:0),gpu:v100:1(S:1)", {"a100": 2, "v100": 1}),
-    ("craynetwork:4", {}), ("craynetwork:4,gpu:1", {"": 1}), ("gpu:1g.5gb:7", {"1g.5gb": 7}), ("gpu:a100:2,mps:a100:200", {"a100": 2}),
+    ("gpu:4(S:0-1)", {"": 4}), ("gpu:2,gpu:v100:1", {"": 2, "v100": 1}),
+    ("gpu:a100:2(S:0),gpu:v100:1(S:1)", {"a100": 2, "v100": 1}),
+    ("craynetwork:4", {}), ("craynetwork:4,gpu:1", {"": 1}), ("gpu:1g.5gb:7", {"1g.5gb": 7}),
+    ("gpu:a100:2,mps:a100:200", {"a100": 2}),
     ("gpu:a100:2,gpu:a100:4", {"a100": 4}),
 ])
 def test_gpus_by_type(text, gpus):
     assert parse_gres(text) == gpus
 
 
-FIELD = st.sampled_from(["normal", "up", "4", "4+", "idle", "1-0", "(null)", "gpu:a100:4", "gpu:²", "²", "n/a", ""]) | st.text(max_size=8)
-ROW = st.fixed_dictionaries({}, optional=dict.fromkeys(("nodes", "state", "cores", "memory", "features", "gres", "limit"), FIELD))
-KEYED = st.lists(st.sampled_from(["PartitionName=normal", "ReservationName=x", "MaxNodes=²", "MaxNodes=9", "DefaultTime=x",
+FIELD = st.sampled_from(["normal", "up", "4", "4+", "idle", "1-0", "(null)", "gpu:a100:4", "gpu:²", "²", "n/a",
+                         ""]) | st.text(max_size=8)
+ROW = st.fixed_dictionaries({},
+                            optional=dict.fromkeys(("nodes", "state", "cores", "memory", "features", "gres", "limit"),
+                                                   FIELD))
+KEYED = st.lists(st.sampled_from(["PartitionName=normal", "ReservationName=x", "MaxNodes=²", "MaxNodes=9",
+                                  "DefaultTime=x",
                                   "Users=,", "=", "a|b|c", " "]), max_size=6).map(" ".join)
 
 

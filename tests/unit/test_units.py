@@ -62,7 +62,8 @@ def test_what_is_no_memory_size_is_refused_with_an_example(text):
 
 
 @pytest.mark.parametrize("size, text", [
-    (0, "0K"), (1, "1K"), (1023, "1K"), (KIB, "1K"), (1536, "1K"), (1536 * KIB, "1536K"), (MIB, "1M"), (16 * GIB, "16G"),
+    (0, "0K"), (1, "1K"), (1023, "1K"), (KIB, "1K"), (1536, "1K"), (1536 * KIB, "1536K"), (MIB, "1M"),
+    (16 * GIB, "16G"),
     (TIB + TIB // 2, "1536G"), (TIB, "1T"), (PIB, "1P"), (1024 * PIB, "1024P"),
 ])
 def test_memory_is_written_in_the_largest_whole_unit(size, text):
