@@ -176,8 +176,8 @@ def parse_gres(text):
     for item in re.sub(r"\([^)]*\)", "", text).split(","):
         kind, *rest = item.strip().split(":")
         if kind == "gpu" and rest:
-            count = int(rest[-1]) if rest[-1].isdigit() else 1
-            gpu_type = rest[0] if not rest[0].isdigit() else ""
+            count = int(rest[-1]) if rest[-1].isdecimal() else 1
+            gpu_type = rest[0] if not rest[0].isdecimal() else ""
             gpus[gpu_type] = max(gpus.get(gpu_type, 0), count)
     return gpus
 
