@@ -22,6 +22,7 @@ class Control:
     error: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     suggestions: tuple[tuple[str, str], ...] = ()
+    placeholder: str = ""
     minimum: int = 0
     maximum: int | None = None
 
@@ -60,6 +61,7 @@ def _controls(policy, info, user, values, errors):
             value=_shown(value, kind), error=errors.get(name, ""),
             choices=_with_value(offered, value) if kind == "select" else (),
             suggestions=offered if kind == "text" else (),
+            placeholder=str(declared.default) if kind == "number" and declared.default else "",
             minimum=0 if name == "gpus" else 1, maximum=maxima.get(name) if kind == "number" else None,
         )
 
@@ -83,7 +85,7 @@ def _choices(policy, info, user):
               ("nodes", "cores", "dask_workers_per_node", "dask_threads_per_worker", "ipyparallel_engines_per_node")}
     fields.update({name: ("text", ()) for name in ("memory", "walltime", "working_dir")})
     fields.update({name: ("checkbox", ()) for name in ("dask", "ipyparallel")})
-    fields["interface"] = ("select", _plain(policy.interfaces))
+    fields["interface"] = _select(((name, name) for name in policy.interfaces), "the default one")
     if policy.profiles:
         fields["profile"] = _select(
             (name, " – ".join(filter(None, [profile.display_name or name, profile.description])))
@@ -104,28 +106,26 @@ def _cluster_choices(info, user, policy):
     types = policy.node_types or dict.fromkeys(f for queue in info.queues for f in queue.features)
     gpus = {kind: None for queue in info.queues for kind in queue.gpus}
     fields = {
-        "queue": _select((queue.name, _queue_text(queue)) for queue in info.queues if queue.up),
-        "account": _select((name, name) for name in accounts),
-        "qos": _select((name, name) for name in info.qos.get(user, ())),
-        "reservation": _select((r.name, r.name if r.active else f"{r.name} (not active now)")
-                               for r in info.reservations if _may_use(r, user, accounts)),
-        "node_type": _select((name, name) for name in types),
+        "queue": _select(((queue.name, _queue_text(queue)) for queue in info.queues if queue.up),
+                         f"{info.queue(None).name}, the default" if info.queue(None) else "the default one"),
+        "account": _select(((name, name) for name in accounts), "your default one"),
+        "qos": _select(((name, name) for name in info.qos.get(user, ())), "the default one"),
+        "reservation": _select(((r.name, r.name if r.active else f"{r.name} (not active now)")
+                                for r in info.reservations if _may_use(r, user, accounts)), "none"),
+        "node_type": _select(((name, name) for name in types), "any"),
     }
     if not info.queues:
         return {**{name: field if field[1][1:] else ("text", ()) for name, field in fields.items()},
                 "gpus": ("number", ()), "gpu_type": ("text", ())}
     offered = {name: field for name, field in fields.items() if len(field[1]) > 1}
     if gpus:
-        offered.update(gpus=("number", ()), gpu_type=_select((kind, kind) for kind in gpus if kind))
+        offered.update(gpus=("number", ()), gpu_type=_select(((kind, kind) for kind in gpus if kind), "any"))
     return {"queue": fields["queue"], **offered}
 
 
-def _select(choices):
-    return "select", (("", "–"), *choices)
-
-
-def _plain(names):
-    return (("", "–"), *((name, name) for name in names))
+def _select(choices, blank="–"):
+    """``blank`` says what leaving it open means."""
+    return "select", (("", blank), *choices)
 
 
 def _described(environments):

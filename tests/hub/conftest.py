@@ -4,9 +4,8 @@ import pwd
 from pathlib import Path
 
 import pytest
-from support.running_hub import RunningHub, wait_for
+from support.running_hub import ENVIRONMENTS, RunningHub, wait_for
 
-ENVIRONMENTS = [Path(path) for path in os.environ.get("HPC_TEST_ENVIRONMENTS", "").split(":") if path]
 USER = pwd.getpwuid(os.getuid()).pw_name
 
 CONFIG = """

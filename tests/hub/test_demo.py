@@ -5,9 +5,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import ENVIRONMENTS
 from support import browser as chrome
-from support.running_hub import free_ports, wait_for
+from support.running_hub import ENVIRONMENTS, free_ports, wait_for
 
 
 @pytest.fixture

@@ -64,4 +64,5 @@ def run_all_cells(opened):
         except TimeoutError:
             continue
     cells.last.locator(".jp-OutputArea-output").first.wait_for(timeout=60000)
+    opened.add_style_tag(content=".Toastify { display: none }")  # JupyterLab's question about its news
     return opened.locator(".jp-OutputArea-output").all_inner_texts()

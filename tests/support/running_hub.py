@@ -11,6 +11,8 @@ from pathlib import Path
 
 from jupyterhub_hpc_spawner.demo import proxy_command
 
+# Made by make: the newest JupyterHub first, then the oldest supported.
+ENVIRONMENTS = [Path(path) for path in os.environ.get("HPC_TEST_ENVIRONMENTS", "").split(":") if path]
 START_TIMEOUT = 60
 TOKEN = "test-service-token-" + "0" * 20
 

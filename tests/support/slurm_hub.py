@@ -7,10 +7,10 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from .running_hub import RunningHub, wait_for
+from .running_hub import ENVIRONMENTS, RunningHub, wait_for
 
 CLUSTERS = Path(__file__).parent.parent / "clusters"
-ENVIRONMENT = Path(os.environ.get("HPC_TEST_ENVIRONMENTS", "").split(":")[0])
+ENVIRONMENT = ENVIRONMENTS[0] if ENVIRONMENTS else Path()
 HUB_ACCOUNT = "hubuser"
 SUDOERS = Path("/etc/sudoers.d/jupyterhub-hpc-spawner-test")
 

@@ -1,4 +1,9 @@
 """The spawn page and the waiting page, by a real user's hands on the real cluster."""
+import re
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 from support import browser as chrome
 from support.kernel import run_code
@@ -19,7 +24,7 @@ def test_the_form_shows_the_clusters_choices(idle, browser, dark, phone):
         page.goto(f"{idle.url}/hub/spawn/alice")
         chrome.picture(page, f"form-{'dark' if dark else 'light'}{'-phone' if phone else ''}")
         assert page.locator("#hpc-queue option").all_inner_texts()[1].startswith("normal (")
-        assert page.locator("#hpc-account option").all_inner_texts() == ["–", "bio", "geo"]
+        assert page.locator("#hpc-account option").all_inner_texts() == ["your default one", "bio", "geo"]
         assert page.locator("#hpc-nodes").get_attribute("max") == "3"
         assert "himem" in page.locator("#hpc-node_type option").all_inner_texts()
 
@@ -82,7 +87,6 @@ def test_a_link_fills_in_the_form_and_starts_nothing(idle, browser):
 
 
 def test_a_failed_start_shows_the_log_as_text(idle, browser):
-    from pathlib import Path
     (Path("~alice").expanduser() / ".jupyterhub.env").write_text("echo '<script>alert(1)</script>' >&2\nreturn 5\n")
     with chrome.page(browser) as page:
         page.on("dialog", lambda dialog: pytest.fail("a script of the log ran"))
@@ -92,3 +96,22 @@ def test_a_failed_start_shows_the_log_as_text(idle, browser):
         page.wait_for_selector("text=ended with status 5", timeout=30000)
         chrome.picture(page, "failed")
         assert "<script>alert(1)</script>" in page.inner_text("body")
+
+
+def test_the_welcome_notebook_runs_on_two_nodes(idle, browser):
+    home = Path("~alice").expanduser()
+    notebook = home / "welcome.ipynb"
+    notebook.write_text(files("jupyterhub_hpc_spawner.templates").joinpath("demo/welcome.ipynb").read_text())
+    shutil.chown(notebook, "alice")
+    assert idle.spawn("alice", {"nodes": 2, "cores": 2, "dask": True, "account": "geo", "queue": "normal",
+                                "walltime": "1h"})[-1].get("ready")
+    with chrome.page(browser) as page:
+        page.set_viewport_size({"width": 1280, "height": 1300})
+        chrome.log_in(page, idle.url, "alice")
+        page.goto(f"{idle.server_url('alice')}lab/tree/welcome.ipynb")
+        outputs = chrome.run_all_cells(page)
+        chrome.picture(page, "notebook")
+    notebook.unlink()
+    assert "/user/alice/dask-dashboard/status" in outputs[0]
+    assert 3.1 < float(outputs[1]) < 3.2
+    assert re.search(r"'nodes': \['n\d', 'n\d'\]", outputs[2])

@@ -23,7 +23,7 @@ def witness(tmp_path):
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     yield SimpleNamespace(path=path, read=lambda: read_to_end(reader), wait=lambda: select.select([reader], [], [], 5))
     os.close(reader)
-    gc.collect()  # what is left of programs that were killed belongs to this test, and to no later one
+    gc.collect(1)  # what is left of programs that were killed belongs to this test, and to no later one
 
 
 def read_to_end(reader):

@@ -142,7 +142,7 @@ def rows(page, first):
 
 
 def test_every_option_is_in_the_table():
-    elsewhere = {"cluster", "ipyparallel", "ipyparallel_engines_per_node"}
+    elsewhere = {"cluster"}  # for a Hub that serves several: not built yet, and refused
     names = [name.strip("`") for name, _, _ in rows("spawn-form.md", "option")]
     assert set(names) | elsewhere == set(Options.model_fields) and len(names) == len(set(names))
 

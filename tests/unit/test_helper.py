@@ -183,6 +183,10 @@ def test_any_other_input_is_refused_in_json(user, data):
     assert answer["ok"] is False and answer["error"]
 
 
+def test_a_request_that_is_too_large_is_not_even_read_to_its_end(user):
+    assert "too large" in user.send_here(b" " * (helper.MAX_INPUT + 1) + b"{}")["error"]
+
+
 def test_a_refusal_is_an_orderly_end_of_the_program(user):
     assert user.send(b"[]") == {"ok": False, "error": "Refused: the request has no known verb"}
 

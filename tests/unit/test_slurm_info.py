@@ -48,6 +48,8 @@ def test_a_partition_of_unlike_nodes_offers_what_the_largest_has():
     ([{"cores": "4+", "memory": "6000+"}], {"cores": 4, "memory": 6000 * 1024 ** 2}),
     ([{"cores": "4", "memory": "64000"}, {"cores": "128", "memory": "1000"}],
      {"cores": 128, "memory": 64000 * 1024 ** 2}),
+    ([{"cores": "128", "memory": "64000"}, {"cores": "4", "memory": "1000"}],
+     {"cores": 128, "memory": 64000 * 1024 ** 2}),
     ([{"nodes": "2"}, {"nodes": "3", "state": "allocated"}], {"total_nodes": 5, "idle_nodes": 2}),
     ([{"state": "idle~", "nodes": "7"}, {"state": "idle*"}, {"state": "down*"}], {"total_nodes": 9, "idle_nodes": 8}),
     ([{"limit": "infinite"}], {"max_walltime": None}), ([{"limit": "30:00"}], {"max_walltime": 1800}),
