@@ -1,7 +1,13 @@
 """The few things that JupyterHub has no public name for, in one place; tested on the oldest and newest supported."""
+import asyncio
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import jupyterhub
 import sqlalchemy
 
 from ..form import read
+from .failures import StartFailed
 
 _REJECTED = "_hpc_rejected_form"
 _LINK = "_hpc_link"
@@ -19,6 +25,41 @@ def persist(spawner):
     """Write the spawner's state now: JupyterHub writes it only after a start has succeeded."""
     spawner.orm_spawner.state = spawner.get_state()
     sqlalchemy.inspect(spawner.orm_spawner).session.commit()
+
+
+def resume(spawner, listening):
+    """After a restart of the Hub: show the server as starting, with progress and cancel, until ``listening`` is done.
+
+    JupyterHub would wait for the server for ``http_timeout`` seconds, and all other servers with it, and then stop
+    the job: its question whether the server is up is answered yes, and asked again when there is one.
+    """
+    spawner.server.wait_up = _said_to_be_up
+    spawner._spawn_pending = True
+    spawner._spawn_future = asyncio.ensure_future(_resume(spawner, listening))
+
+
+async def _said_to_be_up(**ignored):
+    return SimpleNamespace(headers={"X-JupyterHub-Version": jupyterhub.__version__})
+
+
+async def _resume(spawner, listening):
+    server, user = spawner.server, spawner.user
+    try:
+        url = urlsplit(await listening)
+        server.proto, server.ip, server.port = url.scheme, url.hostname, url.port
+        sqlalchemy.inspect(spawner.orm_spawner).session.commit()
+        del server.wait_up
+        await user._wait_up(spawner)
+        await user.settings["proxy"].add_user(user, spawner.name)
+    except asyncio.CancelledError:
+        # JupyterHub's own stop follows, and asks this task for its exception: a cancelled task would raise there.
+        raise StartFailed(409, "The start was cancelled.") from None
+    except Exception:
+        spawner._spawn_pending = False
+        await user.stop(spawner.name)
+        raise
+    finally:
+        spawner._spawn_pending = False
 
 
 def reject(user, values, errors):

@@ -21,6 +21,9 @@ class SessionState:
     digest: str
     job_id: str = ""
     phases: list = field(default_factory=list)
+    address: str = ""
+    port: int = 0
+    relayed: bool = False
 
 
 class Session:
@@ -31,10 +34,7 @@ class Session:
         self.log = log
         self.secret = ""
         self.events = []
-        self.address = ""
-        self.port = 0
         self.message = ""
-        self.relayed = False
         self.over = False
         self.news = asyncio.Event()
 
@@ -48,7 +48,9 @@ class Session:
 
     @classmethod
     def load(cls, state, log):
-        return cls(SessionState(**state), log)
+        session = cls(SessionState(**state), log)
+        session.tell(25, f"The Hub was restarted and has found job {session.state.job_id} again.")
+        return session
 
     def dump(self):
         return asdict(self.state)
@@ -72,11 +74,11 @@ class Session:
             return
         self.state.phases.append(report.phase)
         address = str(report.address)
-        self.relayed = ipaddress.ip_address(peer) != report.address
+        self.state.relayed = ipaddress.ip_address(peer) != report.address
         if report.phase == "started":
             self.tell(60, f"The job runs on {address}; the server is starting.")
         elif report.phase == "listening":
-            self.address, self.port = address, report.port
+            self.state.address, self.state.port = address, report.port
             self.tell(90, "The server answers; connecting.")
         elif report.phase == "failed":
             self.message = report.message
@@ -87,10 +89,10 @@ class Session:
         while True:
             status = poller.status(self.state.job_id)
             if self.has("listening"):
-                if not self.relayed:
-                    return self.address, self.port
+                if not self.state.relayed:
+                    return self.state.address, self.state.port
                 if status.host:
-                    return status.host, self.port
+                    return status.host, self.state.port
             if self.has("failed") or self.has("ended") or status.state == JobState.FINISHED:
                 raise StartFailed.job_ended(self.state.job_id, status, self.message)
             self._tell_status(status)

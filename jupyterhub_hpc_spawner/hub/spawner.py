@@ -215,13 +215,26 @@ class HPCSpawner(BatchSpawnerBase):
         # Shielded: a start that is cancelled now must still learn the job's id, or the job would be lost.
         self._submission = asyncio.ensure_future(self._submit(options))
         await asyncio.shield(self._submission)
+        return await self._listening()
+
+    async def _listening(self):
+        """The URL of the server, as soon as the job says that it answers. Raises StartFailed."""
         try:
-            host, port = await self.session.listening(self.cluster.poller)
+            self.ip, self.port = await self.session.listening(self.cluster.poller)
         except StartFailed as failure:
             failure.details = await self._clean_up()
             raise
-        self.ip, self.port = host, port
-        return f"{'https' if self.internal_ssl else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        host = f"[{self.ip}]" if ":" in self.ip else self.ip
+        return f"{'https' if self.internal_ssl else 'http'}://{host}:{self.port}"
+
+    async def get_url(self):
+        """Asked after a restart of the Hub: a session that had not started yet goes on starting."""
+        if self.session is None or self.session.over:
+            return await super().get_url()
+        if self.session.has("listening"):
+            return await self._listening()
+        private.resume(self, self._listening())
+        return await super().get_url()
 
     async def _submit(self, options):
         session = self.session

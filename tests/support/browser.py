@@ -47,7 +47,7 @@ def log_in(opened, url, user, password="any"):
     opened.fill("#username_input", user)
     opened.fill("#password_input", password)
     opened.click("#login_submit")
-    opened.wait_for_url("**/hub/**")
+    opened.wait_for_url(lambda address: not address.startswith(f"{url}/hub/login"))
 
 
 def run_all_cells(opened):
