@@ -228,9 +228,11 @@ def _against_policy(options, policy):
 
 
 def _against_cluster(options, info, user):
-    accounts = info.accounts.get(user)
-    if options.account is not None and accounts and options.account not in accounts:
-        yield OptionError("account", _choose(options.account, accounts))
+    # Slurm takes a job with an unknown quality of service and lets it wait for ever.
+    for name, known in (("account", info.accounts.get(user)), ("qos", info.qos.get(user))):
+        value = getattr(options, name)
+        if value is not None and known and value not in known:
+            yield OptionError(name, _choose(value, known))
     if not info.queues:
         return
     queue = info.queue(options.queue)

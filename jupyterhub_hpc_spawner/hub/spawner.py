@@ -8,26 +8,19 @@ from traitlets import Bool, Dict, Float, Integer, List, Tuple, Unicode, default
 from .. import form
 from ..batch import find_batch_system
 from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitError
-from ..model import Environment, JobState
-from ..options import Policy, Profile, dump_options, parse_limits, parse_options
+from ..model import JobState
+from ..options import dump_options, parse_options
 from ..script import make_templates, render_script
 from . import handlers, private, staging
 from .cluster import Cluster
 from .commands import Helper, default_helper
 from .failures import StartFailed, bad_options
 from .session import LOG_LINES, Session
+from .site import make_policy
 
 handlers.register()
 
 STOP_TIMEOUT = 20
-
-
-def _entries(trait, kind, entries, sequence):
-    """The entries of a dict trait as dataclasses. Raises ConfigError that names the entry."""
-    try:
-        return {name: kind(**{**entry, sequence: tuple(entry.get(sequence, ()))}) for name, entry in entries.items()}
-    except (TypeError, AttributeError) as error:
-        raise ConfigError(f"HPCSpawner.{trait}: {error}") from error
 
 
 class HPCSpawner(BatchSpawnerBase):
@@ -135,17 +128,7 @@ class HPCSpawner(BatchSpawnerBase):
 
     @property
     def policy(self):
-        defaults = {"queue": self.req_queue or self.req_partition, "account": self.req_account,
-                    "walltime": self.req_runtime, "memory": self.req_memory, "cores": self.req_nprocs,
-                    "gpus": self.req_ngpus}
-        return Policy(
-            defaults={name: value for name, value in defaults.items() if value},
-            profiles=_entries("profiles", Profile, self.profiles, "lock"),
-            environments=_entries("environments", Environment, self.environments, "modules"),
-            custom_environment=self.custom_environment, interfaces=self.interfaces, node_types=self.node_types,
-            limits=parse_limits(self.limits), allowed={name: tuple(values) for name, values in self.allowed.items()},
-            unsupported=self.cluster.system.unsupported() | {"cluster"},
-        )
+        return make_policy(self)
 
     def parse_options(self, raw):
         """Options under this site's policy and the cluster's limits. Raises OptionErrors."""
@@ -244,7 +227,7 @@ class HPCSpawner(BatchSpawnerBase):
             session.state.job_id = await self.cluster.submit(self.user.name, request, script, files)
         except SubmitError as error:
             raise StartFailed(400, f"The batch system refused the job: {error}") from error
-        except (HelperError, QueryError) as error:
+        except (ConfigError, HelperError, QueryError) as error:
             self.log.error("No job for %s: %s", self._log_name, error)
             raise StartFailed.not_submitted(error) from error
         private.persist(self)

@@ -61,17 +61,16 @@ class SlurmCluster:
 class SystemHub(RunningHub):
     """The Hub on the cluster's head node, and what a session may leave behind."""
 
-    def __init__(self, directory, cluster, extra=""):
+    def __init__(self, directory, cluster, extra="", account=HUB_ACCOUNT):
         self.cluster = cluster
         locked = directory / "locked"
         (locked / "bin").mkdir(parents=True)
         locked.chmod(0o700)
         config = CONFIG.format(system=cluster.system, environment=cluster.environment, path=ENVIRONMENT, locked=locked)
-        become = ["setpriv", f"--reuid={HUB_ACCOUNT}", f"--regid={HUB_ACCOUNT}", "--init-groups"]
+        become = ["setpriv", f"--reuid={account}", f"--regid={account}", "--init-groups"]
         super().__init__(directory, ENVIRONMENT / "bin", config + extra, cluster.address, become)
-        shutil.chown(directory, HUB_ACCOUNT)
-        for path in directory.iterdir():
-            shutil.chown(path, HUB_ACCOUNT)
+        for path in (directory, *directory.iterdir()):
+            shutil.chown(path, account)
         locked.chmod(0o700)
 
     def server_url(self, user, server=""):

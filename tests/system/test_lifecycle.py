@@ -109,6 +109,7 @@ def test_stop_leaves_no_job_no_directory_no_process(session):
 
 @pytest.mark.parametrize(("options", "words"), [
     ({"account": "nope"}, "account: there is no 'nope' here; choose one of"),
+    ({"qos": "noqos"}, "qos: there is no 'noqos' here; choose one of"),
     ({"queue": "nopart"}, "queue: there is no 'nopart' here; choose one of normal, debug, low"),
     ({"walltime": "99-0"}, "walltime: at most 1-00:00:00 in queue normal"),
     ({"queue": "debug", "walltime": "31:00"}, "walltime: at most 00:30:00 in queue debug"),
