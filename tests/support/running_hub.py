@@ -122,7 +122,7 @@ class RunningHub:
 
     def servers(self, user):
         """The user's servers that are active, by name."""
-        found = self.api("GET", f"/users/{user}").json["servers"]
+        found = self.api("GET", f"/users/{user}").json.get("servers", {})
         return {name: server for name, server in found.items() if server["ready"] or server["pending"]}
 
     def state(self, user, server=""):

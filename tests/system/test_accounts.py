@@ -24,7 +24,7 @@ def test_root_needs_no_sudo_and_starts_nothing_as_root(other_hub):
     other_hub.assert_nothing_left("alice")
 
 
-@pytest.mark.parametrize("other_hub", ["bob"], indirect=True)
+@pytest.mark.parametrize("other_hub", ["daemon"], indirect=True)
 def test_an_account_without_the_sudoers_line_is_told_so(other_hub):
     event = other_hub.spawn("alice", {})[-1]
     assert event.get("failed") and "could not act as alice: sudo:" in event["message"]
