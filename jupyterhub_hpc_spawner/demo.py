@@ -3,6 +3,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def run_demo(directory, port):
           "Control-C ends the demo and every session in it. The Hub's own words follow.\n", flush=True)
     env = dict(os.environ, HPC_DEMO_PASSWORD=password, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     hub = subprocess.Popen([sys.executable, "-m", "jupyterhub", "-f", str(config)], cwd=directory, env=env)
+    signal.signal(signal.SIGTERM, lambda number, frame: hub.terminate())
     while True:
         try:
             return hub.wait()

@@ -1,7 +1,5 @@
 """``make demo`` as a newcomer meets it: log in, tick Dask, run the notebook."""
-import os
 import re
-import signal
 import subprocess
 
 import pytest
@@ -22,7 +20,7 @@ def demo(tmp_path):
              "--port", str(port)], stdout=output, stderr=output, start_new_session=True)
     wait_for(lambda: "is now running" in log.read_text(), 60, lambda: log.read_text())
     yield re.search(r"Open +(\S+)/\n +User +(\S+)\n +Password (\S+)\n", log.read_text()).groups()
-    os.killpg(process.pid, signal.SIGINT)
+    process.terminate()
     assert process.wait(60) == 0
     assert not left_over(tmp_path)
 
