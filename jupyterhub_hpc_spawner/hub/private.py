@@ -45,7 +45,7 @@ async def _said_to_be_up(**ignored):
 async def _resume(spawner, listening):
     server, user = spawner.server, spawner.user
     try:
-        url = urlsplit(await listening)
+        url = urlsplit(await asyncio.wait_for(listening, spawner.start_timeout))
         server.proto, server.ip, server.port = url.scheme, url.hostname, url.port
         sqlalchemy.inspect(spawner.orm_spawner).session.commit()
         del server.wait_up
