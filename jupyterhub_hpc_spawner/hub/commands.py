@@ -10,6 +10,7 @@ import sys
 from ..errors import ConfigError, HelperError, QueryError
 from ..model import Completed
 
+REAP_TIMEOUT = 3
 HELPER = "jupyterhub-hpc-spawner-helper"
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}")
 
@@ -30,7 +31,8 @@ async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity)
     except BaseException as error:
         # The whole group: the program may have ended and left others behind that hold its output.
         _kill(process)
-        await asyncio.shield(process.wait())
+        # Bounded: with output that nobody reads any more, asyncio may wait for its pipes for ever.
+        await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=REAP_TIMEOUT)
         if isinstance(error, asyncio.TimeoutError):
             raise QueryError(f"{argv[0]} did not answer within {timeout:g} s") from None
         raise
