@@ -106,8 +106,8 @@ def test_the_job_shows_no_secret_to_anybody(session):
     assert session.cluster.run("bob", "ls", directory).returncode != 0
 
 
-def test_the_scheduler_is_asked_once_for_all(session):
-    """Two sessions of two users: still one squeue an interval."""
+def test_two_users_have_sessions_side_by_side(session):
+    """That one question serves both is shown in unit/test_poller.py."""
     session.spawn("bob", {})
     settings = session.api("GET", "/users").json
     assert {user["name"] for user in settings if user["servers"]} >= {"alice", "bob"}
