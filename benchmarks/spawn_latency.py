@@ -16,7 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support import slurm_hub  # noqa: E402
+from support import system_hub  # noqa: E402
+from support.clusters import SlurmCluster  # noqa: E402
 from support.running_hub import RunningHub, free_ports, request, wait_for  # noqa: E402
 
 USER = "alice"
@@ -37,10 +38,10 @@ class Bench:
 
     def __init__(self, directory):
         self.directory = directory
-        self.cluster = slurm_hub.SlurmCluster()
-        slurm_hub.allow_helper()
-        self.bin = slurm_hub.ENVIRONMENT / "bin"
-        self.ours = slurm_hub.SystemHub(self._directory("ours"), self.cluster).start().add_user(USER)
+        self.cluster = SlurmCluster()
+        system_hub.allow_helper()
+        self.bin = system_hub.ENVIRONMENT / "bin"
+        self.ours = system_hub.SystemHub(self._directory("ours"), self.cluster).start().add_user(USER)
         config = PEER.format(bin=self.bin, conf=self.cluster.environment["SLURM_CONF"])
         self.peer = RunningHub(self._directory("peer"), self.bin, config, self.cluster.address)
         self.peer.start().add_user(USER)
@@ -157,9 +158,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", "--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    if reason := slurm_hub.missing():
+    if reason := system_hub.missing(SlurmCluster):
         sys.exit(reason)
-    with slurm_hub.hub_directory() as directory:
+    with system_hub.hub_directory() as directory:
         bench = Bench(directory)
         try:
             print(table(measure(bench, arguments.rounds)))

@@ -39,12 +39,14 @@ def _demo(arguments):
 
 
 def _render(arguments):
-    """Exactly what would be submitted, but for the session's random name."""
+    """Exactly what would be submitted, but for the session's random name; then the job script where that is a file."""
     from .hub.offline import make_spawner
     spawner = make_spawner(arguments.config, arguments.user, arguments.group)
     asyncio.run(_prepare(spawner))
-    _, script = spawner.render(spawner.parse_options(arguments.options), spawner.new_session())
-    print(script, end="")
+    _, text, files = spawner.render(spawner.parse_options(arguments.options), spawner.new_session())
+    print(text, end="")
+    for name, content in files.items():
+        print(f"\n# {name}\n{content}", end="")
     return 0
 
 

@@ -11,6 +11,8 @@ from .units import parse_memory, parse_walltime
 
 # What may stand unquoted in a directive of any batch system: no space, no quote, no leading dash.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@:/=-]{0,127}")
+# What may stand beside others in one value of a directive, where = : and + would say something of their own.
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MAX_TEXT = 4096
 MODULES = "module:"
 
@@ -18,6 +20,12 @@ MODULES = "module:"
 def name(value):
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError("may only hold letters, digits and _ . + @ : / = - (at most 128)")
+    return value
+
+
+def word(value):
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        raise ValueError("may only hold letters, digits and _ . - (at most 128)")
     return value
 
 
@@ -91,6 +99,7 @@ def flag(value):
 
 
 Name = Annotated[str, BeforeValidator(name)]
+Word = Annotated[str, BeforeValidator(word)]
 Count = Annotated[int, BeforeValidator(count)]
 Positive = Annotated[int, BeforeValidator(positive)]
 Memory = Annotated[int, BeforeValidator(memory)]

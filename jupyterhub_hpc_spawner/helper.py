@@ -23,7 +23,7 @@ SESSION = re.compile(r"jupyter-[a-z0-9-]{1,80}")
 FILE = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
 VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|_?CONDOR|TORQUE|MUNGE|HPC_LOCAL)[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
 PROGRAMS = frozenset("""sbatch scancel squeue sinfo sacct sacctmgr scontrol qsub qdel qstat qselect pbsnodes qconf qhost
-    qacct bsub bkill bjobs bqueues bhosts condor_submit condor_rm condor_q jupyterhub-hpc-spawner-local""".split())
+    bsub bkill bjobs condor_submit condor_rm condor_q jupyterhub-hpc-spawner-local""".split())
 
 
 class Refused(Exception):

@@ -21,7 +21,7 @@ class JobStatus:
 
     ``code`` is its own word for the state, ``reason`` its own word for why; ``explanation`` says that in
     plain words. ``can_start`` is False where the job will wait for ever as it stands. ``host`` is the node
-    that runs the job script. ``start_estimate`` is in the batch system's local time, ``time_left`` in seconds.
+    that runs the job script. ``start_estimate`` knows its time zone, ``time_left`` is in seconds.
     """
 
     state: JobState
@@ -107,8 +107,7 @@ class Environment:
 class JobRequest:
     """Everything a job script is made from; every value is validated, none is quoted.
 
-    Counts, ``memory`` (bytes) and ``gpus`` are per node, ``walltime`` is in seconds. ``mpi`` are the batch system's
-    ways to start MPI programs, in the order to try.
+    Counts, ``memory`` (bytes) and ``gpus`` are per node, ``walltime`` is in seconds.
     """
 
     name: str
@@ -124,7 +123,6 @@ class JobRequest:
     gpus: int | None = None
     gpu_type: str | None = None
     walltime: int | None = None
-    mpi: tuple[str, ...] = ()
     environment: Environment = Environment()
     extra_directives: tuple[str, ...] = ()
     prologue: str = ""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from . import fields
 from .errors import ConfigError, OptionError, OptionErrors
-from .fields import MODULES, Count, Directory, EnvironmentName, Flag, Memory, Name, Positive, Walltime
+from .fields import MODULES, Count, Directory, EnvironmentName, Flag, Memory, Name, Positive, Walltime, Word
 from .model import ClusterInfo, Environment
 from .units import format_memory, format_walltime
 
@@ -30,13 +30,13 @@ class Options(BaseModel):
     account: Name | None = _option("where", "Account", "The project that pays. Empty: your default.")
     qos: Name | None = _option("where", "Quality of service")
     reservation: Name | None = _option("where", "Reservation", "For courses and dedicated time.")
-    node_type: Name | None = _option("resources", "Node type")
+    node_type: Word | None = _option("resources", "Node type")
     nodes: Positive = _option("resources", "Nodes", "Dask workers run on all of them.", 1)
     walltime: Walltime | None = _option("resources", "Walltime", "hours:minutes:seconds, or 4h, 90m, 1d12h.")
     cores: Positive | None = _option("resources", "Cores per node")
     memory: Memory | None = _option("resources", "Memory per node", "With a unit, for example 16G.")
     gpus: Count | None = _option("resources", "GPUs per node")
-    gpu_type: Name | None = _option("resources", "GPU type")
+    gpu_type: Word | None = _option("resources", "GPU type")
     environment: EnvironmentName | None = _option("software", "Software environment")
     interface: Name | None = _option("software", "Interface")
     working_dir: Directory | None = _option("software", "Working directory", "Empty: your home directory.")
@@ -207,7 +207,7 @@ def _against_lock(options, policy, info):
 
 def _against_policy(options, policy):
     for name in sorted(policy.unsupported):
-        if getattr(options, name) not in (None, False):
+        if getattr(options, name) != Options.model_fields[name].default:
             yield OptionError(name, "cannot be chosen on this cluster")
     for name, limit in policy.limits.items():
         value = getattr(options, name)

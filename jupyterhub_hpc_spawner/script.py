@@ -5,7 +5,7 @@ import shlex
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
 from .errors import ConfigError
-from .units import format_walltime
+from .units import format_clock, format_walltime
 
 # sbatch(1) and qsub(1) read quotes and backslashes in directives each in their own way: none may come this far.
 _DIRECTIVE = re.compile(r"[\w.,:/=+@%~&|*()\[\]-]+")
@@ -44,7 +44,8 @@ def make_templates(site_paths=()):
         undefined=StrictUndefined, autoescape=lambda name: name is not None and ".html" in name,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )
-    env.filters.update(quote=quote, directive=directive, directive_line=directive_line, walltime=format_walltime)
+    env.filters.update(quote=quote, directive=directive, directive_line=directive_line, walltime=format_walltime,
+                       clock=format_clock)
     return env
 
 
@@ -60,7 +61,15 @@ class _Default(PackageLoader):
 
 def render_script(request, system, templates):
     """The job script for one batch system."""
-    return templates.get_template(system.template).render(request=request)
+    return templates.get_template(system.template).render(request=request, system=system)
+
+
+def render_submission(request, system, templates):
+    """(what the submit command reads, the session's further files by name)."""
+    script = render_script(request, system, templates)
+    if not system.description:
+        return script, {}
+    return templates.get_template(system.description).render(request=request, system=system), {"job.sh": script}
 
 
 def environment_file(env):

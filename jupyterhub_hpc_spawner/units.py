@@ -62,8 +62,12 @@ def parse_walltime(text):
 
 def format_walltime(seconds):
     """``"04:00:00"``, or ``"1-12:00:00"`` from one day on, as sbatch(1) ``--time`` takes it."""
+    days, rest = divmod(int(seconds), 86400)
+    return f"{days}-{format_clock(rest)}" if days else format_clock(rest)
+
+
+def format_clock(seconds):
+    """``"36:00:00"``: hours as many as there are, as PBS and Grid Engine take it."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    clock = f"{hours:02}:{minutes:02}:{seconds:02}"
-    return f"{days}-{clock}" if days else clock
+    return f"{hours:02}:{minutes:02}:{seconds:02}"

@@ -3,25 +3,35 @@
 Methods return argument lists and read text; ``hub.commands`` and the helper run the programs. One status
 command answers for every job of every user. A state that the system's table lacks is UNKNOWN, never the end of
 a job; a command that failed raises QueryError, which says nothing about any job.
+
+A system is a frozen dataclass: its fields are what a site can set of it (``HPCSpawner.batch_settings``).
 """
-from typing import Mapping, Protocol
+from typing import ClassVar, Mapping, Protocol
 
 from ..errors import QueryError
 from ..model import ClusterInfo, Completed, JobRequest, JobStatus
 
 
 class BatchSystem(Protocol):
-    name: str
-    template: str
+    """``template`` makes the job script. Where what is submitted is not the script (HTCondor), ``description`` makes
+    that, and the script is in the session's directory as ``job.sh``."""
+
+    name: ClassVar[str]
+    template: ClassVar[str]
+    description: ClassVar[str]
 
     def submit_command(self, request: JobRequest) -> list[str]:
-        """The script goes to its standard input. Run as the user."""
+        """The script (or the description) goes to its standard input. Run as the user."""
 
     def parse_job_id(self, completed: Completed) -> str:
         """The id of the new job; SubmitError with the system's own words where there is none."""
 
     def status_command(self) -> list[str]:
-        """One command for every job of every user. Run as the Hub."""
+        """One command for every job of every user. Run as the Hub, with times in UTC.
+
+        Also run as the owner of a job that the Hub's answer lacks, before it is believed gone: some sites
+        hide the jobs of others.
+        """
 
     def parse_status(self, completed: Completed) -> dict[str, JobStatus]:
         """By job id. QueryError where the system did not answer, ParseError where it spoke in riddles."""
@@ -39,17 +49,23 @@ class BatchSystem(Protocol):
         """From those of the info commands that answered; the others are missing."""
 
     def remote_run(self, request: JobRequest) -> list[str]:
-        """What to put before a command, inside the job, to start it once on each of its nodes."""
+        """What to put before a command, inside the job, to start it on its nodes.
+
+        Without a word ``{node}`` it is one program that starts the command on every node. With one, it is run for
+        each node but the first, and the command takes the place of a word ``{command}`` as a line for a remote
+        shell; without that word it follows as words. It then needs no environment, directory, input or output.
+        """
 
     def mpi_run(self, request: JobRequest) -> list[list[str]]:
         """What to put before a command, inside the job, to start it as the ranks of one MPI program on all nodes.
 
         Several in the order to try: whether one suits the MPI of the user's environment shows only there. The job
-        fills in ``{per_node}`` and ``{total}``, numbers of ranks: how many cores it got is known to it alone.
+        fills in ``{per_node}`` and ``{total}``, numbers of ranks, and ``{nodes}``, names with commas between: how many
+        cores it got is known to it alone.
         """
 
     def unsupported(self) -> frozenset[str]:
-        """The options that this system cannot express."""
+        """The options that this system cannot express, ``nodes`` where a job has only one."""
 
 
 def require_success(completed):

@@ -1,4 +1,7 @@
 """No batch system: job scripts run at once, as processes of the user on the Hub's own machine (localbatch.py)."""
+from dataclasses import dataclass
+from typing import ClassVar
+
 from ..errors import ParseError, SubmitError
 from ..model import ClusterInfo, JobState, JobStatus
 from .base import require_success
@@ -7,9 +10,11 @@ _STATES = {"RUNNING": JobState.RUNNING, "ENDED": JobState.FINISHED}
 _PROGRAM = "jupyterhub-hpc-spawner-local"
 
 
+@dataclass(frozen=True)
 class Local:
-    name = "local"
-    template = "job/local.sh.j2"
+    name: ClassVar[str] = "local"
+    template: ClassVar[str] = "job/local.sh.j2"
+    description: ClassVar[str] = ""
 
     def submit_command(self, request):
         return [_PROGRAM, "submit", f"{request.session_dir}/job.log"]
@@ -51,5 +56,5 @@ class Local:
         return [["mpiexec", "-n", "{total}"]]
 
     def unsupported(self):
-        return frozenset({"queue", "account", "qos", "reservation", "node_type", "walltime", "cores", "memory",
+        return frozenset({"queue", "account", "qos", "reservation", "node_type", "nodes", "walltime", "cores", "memory",
                           "gpus", "gpu_type"})

@@ -5,7 +5,9 @@ Slurm's releases then do not matter. Nothing is asked for that a user chose, suc
 breaks and separators, and could so speak for another job.
 """
 import re
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import ClassVar
 
 from ..errors import ParseError, QueryError, SubmitError
 from ..model import ClusterInfo, JobState, JobStatus, Queue, Reservation
@@ -65,9 +67,14 @@ _STEP = ("srun", "--overlap", "--cpu-bind=none", "--mem=0", "--kill-on-bad-exit=
 _UNREACHABLE = re.compile("Unable to contact slurm controller|Socket timed out|Zero Bytes were transmitted")
 
 
+@dataclass(frozen=True)
 class Slurm:
-    name = "slurm"
-    template = "job/slurm.sh.j2"
+    """``mpi`` are values of ``srun --mpi=`` in the order to try: the first that suits the user's MPI is taken."""
+
+    name: ClassVar[str] = "slurm"
+    template: ClassVar[str] = "job/slurm.sh.j2"
+    description: ClassVar[str] = ""
+    mpi: tuple[str, ...] = ("pmi2", "pmix")
 
     def submit_command(self, request):
         return ["sbatch", "--parsable"]
@@ -130,7 +137,7 @@ class Slurm:
     def mpi_run(self, request):
         # Older releases of srun give each rank the job's cores. --overcommit: there may be more ranks than cores.
         return [["env", "-u", "SLURM_CPUS_PER_TASK", *_STEP, f"--nodes={request.nodes}", "--ntasks={total}",
-                 "--ntasks-per-node={per_node}", "--overcommit", f"--mpi={kind}"] for kind in request.mpi]
+                 "--ntasks-per-node={per_node}", "--overcommit", f"--mpi={kind}"] for kind in self.mpi]
 
     def unsupported(self):
         return frozenset()
@@ -151,7 +158,7 @@ def _status(code, reason, host, nodes, start, left):
 
 def _time(text):
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
     except ValueError:
         return None
 

@@ -8,30 +8,32 @@ from ..model import ClusterInfo
 from .commands import base_environment, run
 from .poller import Poller
 
-COMMAND_TIMEOUT = 60
 MAX_CANCEL_PAUSE = 600
 
 
 class Cluster:
-    """Shared by all spawners of one configuration. ``env`` are variables such as SLURM_CONF for every command."""
+    """Shared by all spawners of one configuration. ``env`` are variables such as SLURM_CONF for every command;
+    intervals and ``timeout``, that of one command, are in seconds."""
 
-    def __init__(self, system, helper, env, log, status_interval=5, info_interval=60):
+    def __init__(self, system, helper, env, log, status_interval=5, info_interval=60, timeout=60):
         self.system = system
         self.helper = helper
         self.log = log
-        self.env = base_environment(env)
-        self.poller = Poller(self._ask_status, status_interval, log)
+        # UTC: most systems print times in the caller's zone, and without its name.
+        self.env = {**base_environment(env), "TZ": "UTC"}
+        self.poller = Poller(self._ask_status, self._ask_status_as, status_interval, log)
         self.info = ClusterInfo()
         self.info_interval = info_interval
+        self.timeout = timeout
         self._info_time = -float("inf")
         self._refreshing = None
         self._owed = set()
 
-    async def submit(self, username, request, script, files):
+    async def submit(self, username, request, text, files):
         """The new job's id. Raises SubmitError in the batch system's words, QueryError, HelperError."""
         completed = await self.helper.run(
-            username, self.system.submit_command(request), COMMAND_TIMEOUT, verb="submit",
-            session_dir=request.session_dir, files=files, stdin=script)
+            username, self.system.submit_command(request), self.timeout, verb="submit",
+            session_dir=request.session_dir, files=files, stdin=text)
         return self.system.parse_job_id(completed)
 
     async def cancel(self, username, job_id):
@@ -47,7 +49,7 @@ class Cluster:
     async def end(self, username, session_dir, lines=0, remove=True):
         """The end of a session's log; its directory is removed. "" where the helper could not look."""
         try:
-            answer = await self.helper.ask(username, "end", COMMAND_TIMEOUT, session_dir=session_dir, lines=lines,
+            answer = await self.helper.ask(username, "end", self.timeout, session_dir=session_dir, lines=lines,
                                            remove=remove)
         except HPCSpawnerError as error:
             self.log.error("The session directory %s of %s is left over: %s", session_dir, username, error)
@@ -64,12 +66,17 @@ class Cluster:
         return self.info
 
     async def _ask_status(self):
-        completed = await run(self.system.status_command(), env=self.env, timeout=COMMAND_TIMEOUT)
+        completed = await run(self.system.status_command(), env=self.env, timeout=self.timeout)
+        return self.system.parse_status(completed)
+
+    async def _ask_status_as(self, username):
+        env = {**self.helper.env, "TZ": "UTC"}
+        completed = await self.helper.run(username, self.system.status_command(), self.timeout, env=env)
         return self.system.parse_status(completed)
 
     async def _refresh_info(self):
         commands = self.system.info_commands()
-        done = await asyncio.gather(*(run(argv, env=self.env, timeout=COMMAND_TIMEOUT) for argv in commands.values()),
+        done = await asyncio.gather(*(run(argv, env=self.env, timeout=self.timeout) for argv in commands.values()),
                                     return_exceptions=True)
         answers = {}
         for name, completed in zip(commands, done):
@@ -86,7 +93,7 @@ class Cluster:
         self._info_time = time.monotonic()
 
     async def _cancel(self, username, job_id):
-        self.system.parse_cancel(await self.helper.run(username, self.system.cancel_command(job_id), COMMAND_TIMEOUT))
+        self.system.parse_cancel(await self.helper.run(username, self.system.cancel_command(job_id), self.timeout))
 
     async def _cancel_later(self, username, job_id):
         for attempt in count():

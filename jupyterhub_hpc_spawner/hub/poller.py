@@ -8,10 +8,12 @@ from ..model import JobState, JobStatus
 
 _UNASKED = JobStatus(JobState.UNKNOWN)
 _MAX_PAUSE = 60
+_OWNERS_AT_ONCE = 4
 
 
 @dataclass
 class _Watched:
+    owner: str
     since: float
     status: JobStatus = _UNASKED
     missing: int = 0
@@ -21,12 +23,14 @@ class Poller:
     """Asks while any job is watched, every ``interval`` seconds and never more than a fifth of the time.
 
     ``ask`` is a coroutine function that returns the JobStatus by job id of all jobs. A question that fails
-    changes nothing but the pause; a job that two successful answers lack, the first of them not just after its
-    submission, has ended.
+    changes nothing but the pause. A job that two successful answers lack, the first of them not just after its
+    submission, may have ended, or be hidden from the Hub's account: ``ask_as``, the same question as its owner,
+    tells. So a site that hides jobs costs one question per user with a session, and any other one for each end.
     """
 
-    def __init__(self, ask, interval, log, clock=time.monotonic):
+    def __init__(self, ask, ask_as, interval, log, clock=time.monotonic):
         self._ask = ask
+        self._ask_as = ask_as
         self.interval = interval
         self._log = log
         self._clock = clock
@@ -34,12 +38,13 @@ class Poller:
         self._round = asyncio.Event()
         self._task = None
         self._last = -float("inf")
+        self._blind = False
         self.failures = 0
         self.error = ""
 
-    def watch(self, job_id):
+    def watch(self, job_id, owner):
         """Begin with the job; the next question comes as soon as the interval allows."""
-        self._watched.setdefault(job_id, _Watched(self._clock()))
+        self._watched.setdefault(job_id, _Watched(owner, self._clock()))
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._loop())
 
@@ -55,9 +60,9 @@ class Poller:
         """Wait for the next question to have been answered, or to have failed."""
         await self._round.wait()
 
-    async def answered(self, job_id, timeout):
+    async def answered(self, job_id, owner, timeout):
         """The job's status, if need be after waiting up to ``timeout`` seconds for a first answer."""
-        self.watch(job_id)
+        self.watch(job_id, owner)
         if self.status(job_id) is _UNASKED:
             try:
                 await asyncio.wait_for(self.next_round(), timeout)
@@ -80,19 +85,23 @@ class Poller:
         try:
             jobs = await self._ask()
         except Exception as error:  # whatever it is, the sessions must be asked for again
-            if not isinstance(error, HPCSpawnerError):
-                self._log.exception("A question to the batch system failed in a way that nobody expected")
-            self.failures += 1
-            self.error = str(error)
-            if self.failures in (1, 10) or self.failures % 100 == 0:
-                self._log.warning("The batch system could not be asked (%d times now); every session keeps its last "
-                                  "known state: %s", self.failures, error)
+            self._failed(error)
             return
         if self.failures:
             self._log.info("The batch system answers again, after %d failures", self.failures)
         self.failures, self.error = 0, ""
         for job_id, watched in self._watched.items():
             self._update(watched, jobs.get(job_id))
+        await self._ask_owners([job_id for job_id, watched in self._watched.items() if watched.missing >= 2])
+
+    def _failed(self, error):
+        if not isinstance(error, HPCSpawnerError):
+            self._log.error("A question to the batch system failed in a way that nobody expected", exc_info=error)
+        self.failures += 1
+        self.error = str(error)
+        if self.failures in (1, 10) or self.failures % 100 == 0:
+            self._log.warning("The batch system could not be asked (%d times now); every session keeps its last "
+                              "known state: %s", self.failures, error)
 
     def _update(self, watched, status):
         if status is not None:
@@ -102,5 +111,32 @@ class Poller:
             watched.status = status
         elif self._clock() - watched.since > self.interval:
             watched.missing += 1
-            if watched.missing >= 2:
-                watched.status = replace(watched.status, state=JobState.FINISHED, code=watched.status.code or "GONE")
+
+    async def _ask_owners(self, missing):
+        """Of the jobs that the Hub does not see: what their owners are told."""
+        missing = [job_id for job_id in missing if self._watched[job_id].status.state != JobState.FINISHED]
+        owners = {self._watched[job_id].owner for job_id in missing}
+        free = asyncio.Semaphore(_OWNERS_AT_ONCE)
+
+        async def ask(owner):
+            async with free:
+                return await self._ask_as(owner)
+
+        answers = dict(zip(owners, await asyncio.gather(*map(ask, owners), return_exceptions=True)))
+        for job_id in missing:
+            if watched := self._watched.get(job_id):
+                self._update_by_owner(job_id, watched, answers[watched.owner])
+
+    def _update_by_owner(self, job_id, watched, answer):
+        if isinstance(answer, BaseException):
+            unexpected = None if isinstance(answer, HPCSpawnerError) else answer
+            self._log.warning("Whether job %s has ended is not known: %s", job_id, answer, exc_info=unexpected)
+        elif job_id not in answer:
+            watched.status = replace(watched.status, state=JobState.FINISHED, code=watched.status.code or "GONE")
+        else:
+            watched.status = answer[job_id]
+            if not self._blind:
+                self._blind = True
+                self._log.error("The Hub's account does not see job %s of %s, which is there: the batch system hides "
+                                "other users' jobs. Each user with a session is asked for until the Hub's account may "
+                                "see all jobs.", job_id, watched.owner)

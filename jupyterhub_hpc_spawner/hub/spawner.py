@@ -6,11 +6,11 @@ from tornado import web
 from traitlets import Bool, Dict, Float, Integer, List, Tuple, Unicode, default
 
 from .. import form
-from ..batch import find_batch_system
+from ..batch import make_batch_system
 from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitError
 from ..model import JobState
 from ..options import dump_options, parse_options
-from ..script import make_templates, render_script
+from ..script import make_templates, render_submission
 from . import handlers, private, staging
 from .cluster import Cluster
 from .commands import Helper, default_helper
@@ -30,7 +30,12 @@ class HPCSpawner(BatchSpawnerBase):
     ``req_nprocs``, ``req_ngpus``, ``req_options``, ``req_prologue`` and ``req_epilogue`` are the site's defaults.
     """
 
-    batch_system = Unicode("slurm", help="The batch system: ``slurm`` or ``local``.").tag(config=True)
+    batch_system = Unicode(
+        "slurm", help="""The batch system: ``slurm``, ``pbs`` (OpenPBS and PBS Pro), ``sge`` (Grid Engine), ``torque``,
+        ``lsf``, ``condor`` (HTCondor) or ``local``.""").tag(config=True)
+    batch_settings = Dict(
+        help="""What this site's batch system needs to know, for example ``{"mpi": ["pmix"]}`` on Slurm; each system's
+        settings are on its own page.""").tag(config=True)
     environments = Dict(
         help="""Software environments to choose from, the first is the default::
 
@@ -70,9 +75,6 @@ class HPCSpawner(BatchSpawnerBase):
     port_range = Tuple(
         Integer(), Integer(), default_value=(0, 0),
         help="First and last port for single-user servers, for a firewall; ``(0, 0)``: any.").tag(config=True)
-    mpi = List(
-        Unicode(), ["pmi2", "pmix"], help="""How the batch system starts MPI programs, in the order to try: what Slurm's
-        ``srun --mpi=`` takes. The first that suits the MPI of the user's environment is taken.""").tag(config=True)
     quick_start = Bool(
         True, help="""Keep what a starting JupyterLab does not need out of the server's process: it starts faster.
         Kernels and terminals are not touched.""").tag(config=True)
@@ -86,6 +88,10 @@ class HPCSpawner(BatchSpawnerBase):
     status_interval = Float(
         5, help="Seconds between two questions to the batch system; one asks for all sessions.").tag(config=True)
     info_interval = Float(60, help="Seconds for which the form's view of the cluster is kept.").tag(config=True)
+
+    command_timeout = Float(
+        60, help="Seconds after which a command of the batch system is given up; qsub, for one, may never answer."
+    ).tag(config=True)
 
     # Waiting in a queue is not a failure: hours, where JupyterHub's own default is a minute.
     start_timeout = Integer(4 * 3600, help="Seconds that a session may wait in the queue and start.").tag(config=True)
@@ -122,9 +128,10 @@ class HPCSpawner(BatchSpawnerBase):
         return private.shared(self, "hpc_spawner_cluster", self._make_cluster)
 
     def _make_cluster(self):
-        system = find_batch_system(self.batch_system)()
+        system = make_batch_system(self.batch_system, self.batch_settings)
         helper = Helper(self.helper, self.helper_prefix, self.command_environment)
-        return Cluster(system, helper, self.command_environment, self.log, self.status_interval, self.info_interval)
+        return Cluster(system, helper, self.command_environment, self.log, self.status_interval, self.info_interval,
+                       self.command_timeout)
 
     @property
     def policy(self):
@@ -174,9 +181,9 @@ class HPCSpawner(BatchSpawnerBase):
         raise web.HTTPError(400, "Options in a link only fill in the form")
 
     def render(self, options, session):
-        """(JobRequest, job script) of these Options: exactly what is submitted."""
+        """(JobRequest, text that is submitted, further files by name) of these Options."""
         request = staging.make_request(self, options, session.state.name, session.state.directory)
-        return request, render_script(request, self.cluster.system, make_templates(self.template_paths))
+        return request, *render_submission(request, self.cluster.system, make_templates(self.template_paths))
 
     def new_session(self):
         root = self.session_root.replace("{username}", self.user.name)
@@ -222,9 +229,9 @@ class HPCSpawner(BatchSpawnerBase):
     async def _submit(self, options):
         session = self.session
         try:
-            request, script = self.render(options, session)
-            files = staging.session_files(self, options, session, request, self.cluster.system)
-            session.state.job_id = await self.cluster.submit(self.user.name, request, script, files)
+            request, text, files = self.render(options, session)
+            files.update(staging.session_files(self, options, session, request, self.cluster.system))
+            session.state.job_id = await self.cluster.submit(self.user.name, request, text, files)
         except SubmitError as error:
             raise StartFailed(400, f"The batch system refused the job: {error}") from error
         except (ConfigError, HelperError, QueryError) as error:
@@ -232,7 +239,7 @@ class HPCSpawner(BatchSpawnerBase):
             raise StartFailed.not_submitted(error) from error
         private.persist(self)
         self.log.info("Session %s of %s is job %s", session.state.name, self._log_name, session.state.job_id)
-        self.cluster.poller.watch(session.state.job_id)
+        self.cluster.poller.watch(session.state.job_id, self.user.name)
         session.tell(20, f"Job {session.state.job_id} is submitted.")
 
     async def poll(self):
@@ -243,7 +250,7 @@ class HPCSpawner(BatchSpawnerBase):
         if session is None or session.over or not session.state.job_id:
             return 0
         if not session.has("ended"):
-            status = await self.cluster.poller.answered(session.state.job_id, timeout=10)
+            status = await self.cluster.poller.answered(session.state.job_id, self.user.name, timeout=10)
             if status.state != JobState.FINISHED:
                 return None
         end = await self._clean_up()

@@ -17,7 +17,7 @@ def make_request(spawner, options, session_name, directory):
         qos=options.qos, reservation=options.reservation,
         constraint=spawner.node_types.get(node_type, node_type) if node_type else None,
         cores=options.cores, memory=options.memory, gpus=options.gpus, gpu_type=options.gpu_type,
-        walltime=options.walltime, mpi=tuple(spawner.mpi), environment=_environment(spawner, options),
+        walltime=options.walltime, environment=_environment(spawner, options),
         extra_directives=tuple(line for line in spawner.req_options.splitlines() if line.strip()),
         prologue=spawner.req_prologue, epilogue=spawner.req_epilogue,
     )

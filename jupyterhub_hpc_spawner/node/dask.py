@@ -14,7 +14,8 @@ import sys
 import tempfile
 
 from . import network, resources
-from .processes import Child, tail
+from .everywhere import Everywhere
+from .processes import Child, die_with_parent, tail
 from .report import say
 
 START_TIMEOUT = 60
@@ -60,11 +61,11 @@ class Runtime:
         try:
             await self._start()
             code = await self.scheduler.wait()
-            self._failed("the scheduler ended with status %d" % code, "dask-scheduler.log")
+            self._failed("the scheduler ended with status %d" % code)
         except asyncio.TimeoutError:
-            self._failed("the scheduler did not answer within %d s" % START_TIMEOUT, "dask-scheduler.log")
+            self._failed("the scheduler did not answer within %d s" % START_TIMEOUT)
         except OSError as error:
-            self._failed(str(error), "dask-scheduler.log")
+            self._failed(str(error))
         await self._end_processes()
 
     async def end(self):
@@ -88,11 +89,11 @@ class Runtime:
         self.scheduler = await Child.start(
             "dask-scheduler", self.launcher.node_command("dask-scheduler", self.launcher.address, str(port)),
             log=self.launcher.path("dask-scheduler.log"))
-        self.workers = await Child.start(
-            "dask-workers", [*self.plan["remote_run"], *self.launcher.node_command(
-                "dask-worker", self.address, str(self.plan["workers_per_node"] or 0),
-                str(self.plan["threads_per_worker"] or 0))],
-            log=self.launcher.path("dask-workers.log"))
+        command = self.launcher.node_command(
+            "dask-worker", self.address, str(self.plan["workers_per_node"] or 0),
+            str(self.plan["threads_per_worker"] or 0))
+        self.workers = await Everywhere.start(self.launcher, "dask-workers", self.plan["remote_run"], command, None,
+                                              self.launcher.path("dask-workers.log"), 2 * WORKER_GRACE)
         asyncio.ensure_future(self._watch_workers(self.workers))
         await asyncio.wait_for(self._listening(port), START_TIMEOUT)
         self.launcher.session_file.runtime("dask", state="running")
@@ -100,17 +101,17 @@ class Runtime:
 
     async def _listening(self, port):
         while not network.listens_here(self.launcher.address, port):
-            if self.scheduler.process.returncode is not None:
-                raise OSError("the scheduler ended with status %d" % self.scheduler.process.returncode)
+            if self.scheduler.returncode is not None:
+                raise OSError("the scheduler ended with status %d" % self.scheduler.returncode)
             await asyncio.sleep(0.1)
 
     async def _watch_workers(self, workers):
         code = await workers.wait()
-        if self.scheduler.process.returncode is None:
-            self._failed("the workers ended with status %d" % code, "dask-workers.log")
+        if self.scheduler.returncode is None:
+            self._failed("the workers ended with status %d" % code, workers.tail())
 
-    def _failed(self, what, log):
-        end = tail(self.launcher.path(log))
+    def _failed(self, what, end=None):
+        end = tail(self.launcher.path("dask-scheduler.log")) if end is None else end
         self.launcher.session_file.runtime("dask", state="failed", error="%s\n%s" % (what, end))
         say("Dask: %s\n%s" % (what, end))
 
@@ -144,7 +145,8 @@ def run_workers(scheduler, workers, threads):
 
 
 def _supervise(argv, env):
-    child = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, start_new_session=True,
+                             preexec_fn=die_with_parent)
 
     def end(number, frame):
         """Told to end with everything else of the job: workers may hang then, so the alarm kills them."""

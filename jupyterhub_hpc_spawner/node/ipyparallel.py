@@ -12,7 +12,8 @@ import sys
 from importlib.util import find_spec
 
 from . import resources
-from .processes import Child, first_of, tail
+from .everywhere import Everywhere
+from .processes import first_of
 from .report import say
 
 START_TIMEOUT = 60
@@ -48,10 +49,10 @@ class Runtime:
             await self._start_engines()
             self.launcher.session_file.runtime("ipyparallel", state="running")
             await first_of(*(child.wait() for child in self.running.values()))
-            ended = [name for name, child in self.running.items() if child.process.returncode is not None]
+            ended = [name for name, child in self.running.items() if child.returncode is not None]
             raise OSError("%s ended" % " and ".join(ended))
         except OSError as error:
-            text = "\n".join([str(error), *(tail(self._log(name)) for name in self.running)])
+            text = "\n".join([str(error), *(child.tail() for child in self.running.values())])
             self.launcher.session_file.runtime("ipyparallel", state="failed", error=text)
             say("IPyParallel: %s" % text)
         await self.end()
@@ -64,12 +65,12 @@ class Runtime:
         for words in self.plan["mpi_run"] if find_spec("mpi4py") else []:
             why = "%s is not in PATH" % words[0]
             if shutil.which(words[0]):
-                words = [word.format(per_node=self.per_node, total=self.total) for word in words]
+                words = [word.format(per_node=self.per_node, total=self.total, nodes=",".join(self.launcher.nodes))
+                         for word in words]
                 if await self._start("ipengines-mpi", words, os.path.join(self.profile, MPI_READY), str(self.total)):
                     self.launcher.session_file.runtime("ipyparallel", mpi=True)
                     return
-                why = tail(self._log("ipengines-mpi"))
-                del self.running["ipengines-mpi"]
+                why = self.running.pop("ipengines-mpi").tail()
         self.launcher.session_file.runtime("ipyparallel", mpi=False, mpi_error=why)
         say("IPyParallel: the engines start without MPI: %s" % why)
         # Nothing to wait for: a client sees each as it comes.
@@ -80,11 +81,12 @@ class Runtime:
         threads = str(max(1, resources.cpus(os.environ) // self.per_node))
         env = dict(os.environ, **dict.fromkeys(resources.BLAS_THREADS, threads))
         command = self.launcher.node_command(name, self.profile, argument)
-        child = self.running[name] = await Child.start(name, [*prefix, *command], env, self._log(name))
+        child = self.running[name] = await Everywhere.start(self.launcher, name, prefix, command, env, self._log(name),
+                                                            GRACE)
         for _ in range(20 * START_TIMEOUT):
             if os.path.exists(sign):
                 return True
-            if child.process.returncode is not None:
+            if child.returncode is not None:
                 break
             await asyncio.sleep(0.05)
         await child.end(GRACE)

@@ -35,6 +35,7 @@ class Launcher:
         self.directory = directory
         self.plan = plan
         self.address = network.address_towards(os.environ["JUPYTERHUB_API_URL"])
+        self.nodes = os.environ.get("HPC_JOB_NODES", "").split() or [os.uname().nodename]
         self.reporter = Reporter(plan["session"], plan["secret"])
         self.session_file = SessionFile(self.path("session.json"), **self._facts())
         self.runtimes = []
@@ -82,8 +83,7 @@ class Launcher:
         """For the session file; every batch system's script sets HPC_JOB_ID and HPC_JOB_NODES."""
         walltime = self.plan["walltime"]
         end = os.environ.get("SLURM_JOB_END_TIME", "")
-        facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""),
-                     nodes=os.environ.get("HPC_JOB_NODES", "").split() or [os.uname().nodename])
+        facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""), nodes=self.nodes)
         if end.isdigit() or walltime:
             facts["ends"] = int(end) if end.isdigit() else int(time.time()) + walltime
         return facts

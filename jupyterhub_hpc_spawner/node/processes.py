@@ -1,8 +1,20 @@
 """Child processes that end when they are told to, and never outlive their session."""
 import asyncio
+import ctypes
 import os
 import signal
 import threading
+
+_PRCTL = ctypes.CDLL(None, use_errno=True).prctl
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent():
+    """For a child between fork and exec: it is killed when its parent dies (prctl(2)).
+
+    Where a batch system looks for a job's processes in its session only, what has a session of its own would stay.
+    """
+    _PRCTL(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 class Child:
@@ -12,13 +24,19 @@ class Child:
         self.name = name
         self.process = process
 
+    @property
+    def returncode(self):
+        """None while it runs."""
+        return self.process.returncode
+
     @classmethod
     async def start(cls, name, argv, env=None, log=None):
         """``log`` is a path that takes the program's output; without one it is ours."""
         output = open(log, "ab") if log else None
         try:
             process = await asyncio.create_subprocess_exec(
-                *argv, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+                *argv, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                preexec_fn=die_with_parent)
         finally:
             if output:
                 output.close()
@@ -46,9 +64,9 @@ class Child:
 
 
 def ending_event(loop):
-    """An event that any signal to end sets: scancel, the walltime's warning, a closed terminal."""
+    """An event that any signal to end sets: a cancelled job, the walltime's warning, a closed terminal."""
     event = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         loop.add_signal_handler(number, event.set)
     return event
 

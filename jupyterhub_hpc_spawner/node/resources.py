@@ -12,10 +12,12 @@ BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "N
 def memory(env, proc="/proc", cgroup="/sys/fs/cgroup"):
     """Bytes: the smallest of the machine's memory, the batch system's word and the process's cgroups up to the root."""
     limits = [_machine(proc), *_cgroup_limits(proc, cgroup)]
+    if env.get("HPC_JOB_MEMORY", "").isdigit():
+        limits.append(int(env["HPC_JOB_MEMORY"]))
     if env.get("SLURM_MEM_PER_NODE", "").isdigit():
         limits.append(int(env["SLURM_MEM_PER_NODE"]) * 1024 ** 2)
     elif env.get("SLURM_MEM_PER_CPU", "").isdigit():
-        limits.append(int(env["SLURM_MEM_PER_CPU"]) * 1024 ** 2 * _slurm_cpus(env, 1))
+        limits.append(int(env["SLURM_MEM_PER_CPU"]) * 1024 ** 2 * _job_cpus(env, 1))
     # Slurm writes --mem=0 ("all of the node") as 0.
     return min(limit for limit in limits if limit > 0)
 
@@ -23,7 +25,7 @@ def memory(env, proc="/proc", cgroup="/sys/fs/cgroup"):
 def cpus(env, affinity=None):
     """The smaller of the processor affinity and the batch system's word."""
     mine = affinity or len(os.sched_getaffinity(0))
-    return max(1, min(mine, _slurm_cpus(env, mine)))
+    return max(1, min(mine, _job_cpus(env, mine)))
 
 
 def divide(cores, workers=None, threads=None):
@@ -41,8 +43,8 @@ def worker_memory(total, workers, with_notebook):
     return int((total * 0.95 - notebook) / workers)
 
 
-def _slurm_cpus(env, default):
-    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+def _job_cpus(env, default):
+    for name in ("HPC_JOB_CORES", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
         if env.get(name, "").isdigit():
             return int(env[name])
     return default

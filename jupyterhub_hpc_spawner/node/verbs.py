@@ -10,6 +10,9 @@ def main(arguments):
     if verb == "server":
         from .server import serve
         return serve(rest)
+    if verb == "agent":
+        from .agent import run_agent
+        return run_agent(*rest)
     if verb == "dask-scheduler":
         from .dask import run_scheduler
         return run_scheduler(*rest)

@@ -1,29 +1,41 @@
-"""The Slurm cluster and one Hub for all system tests."""
+"""One scenario for all batch systems: each has its cluster and a Hub on it, one after the other."""
 import os
 from pathlib import Path
 
 import pytest
-from support import slurm_hub
-from support.slurm_hub import SlurmCluster, SystemHub
+from support import system_hub
+from support.clusters import SYSTEMS
+from support.system_hub import SystemHub
+
+
+def pytest_generate_tests(metafunc):
+    """Every test here runs on every system, or on those that its module names in ``ONLY``."""
+    systems = [name for name in SYSTEMS if name in getattr(metafunc.module, "ONLY", SYSTEMS)]
+    if "refusal" in metafunc.fixturenames:
+        cases = [(name, refusal) for name in systems for refusal in SYSTEMS[name].refusals]
+        metafunc.parametrize(("cluster", "refusal"), cases, indirect=["cluster"], scope="session")
+    elif "cluster" in metafunc.fixturenames:
+        metafunc.parametrize("cluster", systems, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def cluster():
-    if reason := slurm_hub.missing():
+def cluster(request):
+    kind = SYSTEMS[request.param]
+    if reason := system_hub.missing(kind):
         if os.environ.get("CI"):
-            pytest.fail(f"the Slurm cluster cannot be made: {reason}")
+            pytest.fail(f"the {request.param} cluster cannot be made: {reason}")
         pytest.skip(reason)
-    cluster = SlurmCluster()
-    slurm_hub.allow_helper()
+    cluster = kind()
+    system_hub.allow_helper()
     yield cluster
-    slurm_hub.SUDOERS.unlink()
+    system_hub.SUDOERS.unlink()
     if not os.environ.get("HPC_TEST_KEEP_CLUSTER"):
         cluster.stop()
 
 
 @pytest.fixture(scope="session")
 def hub(cluster):
-    with slurm_hub.hub_directory() as directory:
+    with system_hub.hub_directory() as directory:
         hub = SystemHub(directory, cluster).start()
         hub.add_user("alice").add_user("bob")
         yield hub
@@ -45,7 +57,6 @@ def idle(hub):
 def session(hub):
     """Alice's session on two nodes with Dask; the next test that wants one takes the same."""
     if not hub.servers("alice"):
-        events = hub.spawn("alice", {"nodes": 2, "cores": 2, "account": "geo",
-                                     "dask": True, "dask_workers_per_node": 2})
+        events = hub.spawn("alice", {**hub.cluster.two_nodes, "dask": True, "dask_workers_per_node": 2})
         assert events[-1].get("ready"), events
     return hub

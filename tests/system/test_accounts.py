@@ -1,13 +1,15 @@
 """Whom the Hub runs as: an account with a sudoers line (all other tests), root, or one that may do nothing."""
 import pytest
-from support import slurm_hub
-from support.slurm_hub import SystemHub
+from support import system_hub
+from support.system_hub import SystemHub
+
+ONLY = ("slurm",)
 
 
 @pytest.fixture
 def other_hub(idle, request):
     """A second Hub of the same cluster, run by another account."""
-    with slurm_hub.hub_directory() as directory:
+    with system_hub.hub_directory() as directory:
         hub = SystemHub(directory, idle.cluster, account=request.param).start()
         hub.add_user("alice").add_user("nobody-here")
         yield hub

@@ -8,6 +8,8 @@ import pytest
 from support import browser as chrome
 from support.kernel import run_code
 
+ONLY = ("slurm",)
+
 
 @pytest.fixture(scope="module")
 def browser():

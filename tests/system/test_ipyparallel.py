@@ -60,6 +60,8 @@ else:
 # What a ZeroMQ socket announces: bytes 12 to 31 of its greeting (ZMTP 3.1).
 MECHANISMS = """
 import socket, sys
+
+ONLY = ("slurm",)
 for address in sys.argv[1:]:
     host, port = address.rsplit(":", 1)
     with socket.create_connection((host, int(port)), 5) as connection:

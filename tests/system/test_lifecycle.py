@@ -71,7 +71,7 @@ print(len(listening), "ports, open:", found)
 @pytest.mark.parametrize("protocol", ["tls", "tcp"])
 def test_another_user_cannot_reach_the_scheduler(session, protocol):
     address = json.loads(scheduler_facts(session))["address"].replace("tls://", f"{protocol}://")
-    for node in (None, "n1", "n3"):
+    for node in (None, *session.cluster.nodes):
         done = session.cluster.run("bob", session.bin_dir / "python", "-c", REFUSED, address, node=node)
         assert done.stdout.startswith("refused"), (node, done.stdout, done.stderr)
 
@@ -85,7 +85,7 @@ def test_the_dashboard_answers_nobody_but_its_owner(session):
     link = session.server_url("alice") + "dask-dashboard/status"
     assert request("GET", link, follow=False).status == 302
     assert request("GET", link, token=session.user_token("bob"), follow=False).status in (302, 403)
-    for node in ("n1", "n2", "n3"):
+    for node in session.cluster.nodes:
         done = session.cluster.run("bob", session.bin_dir / "python", "-c", OPEN_DASHBOARDS, node=node)
         assert done.stdout.strip().endswith("ports, open: []"), (node, done.stdout, done.stderr)
 
@@ -98,9 +98,8 @@ def test_the_job_shows_no_secret_to_anybody(session):
     secrets += [line.split("=", 1)[1] for line in (directory / "environment.sh").read_text().splitlines()
                 if "API_TOKEN" in line]
     job = session.state("alice")["job_id"]
-    seen = session.cluster.run("bob", "scontrol", "show", "job", "-dd", job).stdout
-    seen += session.cluster.run("bob", "sacct", "-P", "-j", job, "-o", "ALL").stdout
-    seen += session.cluster.run("alice", "scontrol", "write", "batch_script", job, "-").stdout
+    seen = session.cluster.records(job)
+    assert job.split(".")[0] in seen
     seen += session.cluster.run("bob", "ps", "-ef", "www").stdout + session.log.read_text()
     assert len(secrets) >= 2 and not [secret for secret in secrets if secret in seen]
     assert session.cluster.run("bob", "ls", directory).returncode != 0
@@ -120,22 +119,10 @@ def test_stop_leaves_no_job_no_directory_no_process(session):
     session.assert_nothing_left("alice")
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"account": "nope"}, "account: there is no 'nope' here; choose one of"),
-    ({"qos": "noqos"}, "qos: there is no 'noqos' here; choose one of"),
-    ({"queue": "nopart"}, "queue: there is no 'nopart' here; choose one of normal, debug, low"),
-    ({"walltime": "99-0"}, "walltime: at most 1-00:00:00 in queue normal"),
-    ({"queue": "debug", "walltime": "31:00"}, "walltime: at most 00:30:00 in queue debug"),
-    ({"memory": "999G"}, "memory: at most"),
-    ({"nodes": 4}, "nodes: at most 3 in queue normal"),
-    ({"gpus": 8}, "gpus: at most 2 in queue normal"),
-    ({"node_type": "nofeat"}, "The batch system refused the job: Batch job submission failed: Invalid feature"),
-    ({"reservation": "nores"}, "The batch system refused the job: Batch job submission failed: Requested reservation"),
-    ({"cores": 4, "gpus": 1, "gpu_type": "nokind"}, "gpus: at most 0"),
-])
-def test_a_request_that_cannot_be_is_refused_in_words(idle, options, words):
+def test_a_request_that_cannot_be_is_refused_in_words(idle, refusal):
+    options, words = refusal
     event = idle.spawn("alice", options)[-1]
-    assert event.get("failed") and words in event["message"]
+    assert event.get("failed") and words in event["message"], event
     assert not idle.servers("alice")
     idle.assert_nothing_left("alice")
 
@@ -160,28 +147,13 @@ def test_a_bad_environment_file_of_the_user_is_shown(idle):
 
 def test_a_job_in_the_queue_tells_why_and_can_be_cancelled(idle):
     """All nodes taken by bob: the page says so; the cancel reaches the scheduler."""
-    filler = idle.cluster.run("bob", "sbatch", "--parsable", "-A", "geo", "-N3", "--exclusive", "-t", "10", "--wrap",
-                              "sleep 600").stdout.strip()
+    filler = idle.cluster.fill("bob")
     idle.api("POST", "/users/alice/server", {"user_options": {"nodes": 1, "walltime": "10m"}})
     events = idle.progress("alice", until=lambda event: "waiting in the queue: " in event["message"])
-    assert "next in line" in events[-1]["message"] or "other jobs are ahead" in events[-1]["message"]
+    assert any(words in events[-1]["message"] for words in idle.cluster.queued), events
     idle.stop_server("alice")
     idle.assert_nothing_left("alice")
-    idle.cluster.run("bob", "scancel", filler)
-
-
-def test_a_job_that_can_never_start_says_so(idle):
-    """The limit changed after the form last looked: Slurm takes such a job and lets it wait for ever."""
-    assert idle.spawn("alice", {"account": "nope"})[-1]["failed"]  # the cluster's limits are known now
-    idle.cluster.admin("scontrol", "update", "partitionname=debug", "maxtime=1")
-    try:
-        idle.api("POST", "/users/alice/server", {"user_options": {"queue": "debug", "walltime": "20m"}})
-        events = idle.progress("alice", until=lambda event: "PartitionTimeLimit" in event["message"])
-        assert "never start as it stands: the walltime is longer than this queue allows" in events[-1]["message"]
-        idle.stop_server("alice")
-    finally:
-        idle.cluster.admin("scontrol", "update", "partitionname=debug", "maxtime=30")
-    idle.assert_nothing_left("alice")
+    idle.cluster.cancel("bob", filler)
 
 
 def test_two_named_servers_of_one_user_live_side_by_side(idle):
@@ -197,6 +169,6 @@ def test_two_named_servers_of_one_user_live_side_by_side(idle):
 
 def test_a_job_that_is_cancelled_outside_ends_the_session(idle):
     assert idle.spawn("alice", {"dask": True})[-1].get("ready")
-    idle.cluster.run("alice", "scancel", *idle.cluster.jobs("alice"))
+    idle.cluster.cancel("alice", *idle.cluster.jobs("alice"))
     wait_for(lambda: not idle.servers("alice"), 60, lambda: "the Hub does not notice")
     idle.assert_nothing_left("alice")

@@ -1,5 +1,6 @@
 """A compute node of fakes: a job script runs there under a real bash, and what it starts is written down."""
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -56,7 +57,8 @@ class FakeNode:
         job.write_bytes(script.encode())
         # What its first line says, without the kernel's limits on such lines.
         assert script.startswith("#!/bin/bash -l\n")
-        return ["/bin/bash", "-l", str(job)]
+        # A shell cannot trap what it inherits as ignored, as from nohup; batch systems start jobs with none ignored.
+        return ["env", "--default-signal", "/bin/bash", "-l", str(job)]
 
     def start(self, script, **env):
         return subprocess.Popen(
@@ -66,8 +68,17 @@ class FakeNode:
     def run(self, script, **env):
         """(exit status, standard output, standard error) of the job."""
         with self.start(script, **env) as job:
-            output, errors = job.communicate(timeout=20)
+            output, errors = self.communicate(job)
         return job.returncode, output, errors
+
+    @staticmethod
+    def communicate(job):
+        """The job's output and errors; after 20 s it is killed, and TimeoutExpired raised."""
+        try:
+            return job.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(job.pid, signal.SIGKILL)
+            raise
 
     @property
     def argv(self):

@@ -39,7 +39,7 @@ def refused(made, raw):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_gives_a_script_that_bash_can_read(name):
-    script = render(spawner(name), {"nodes": 2, "dask": True, "working_dir": "~/work"})
+    script = render(spawner(name), {"dask": True, "working_dir": "~/work"})
     assert script.startswith("#!/bin/bash -l\n") and "run.py" in script
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
-from jupyterhub_hpc_spawner.errors import ParseError, QueryError
+from jupyterhub_hpc_spawner.errors import HelperError, ParseError, QueryError
 from jupyterhub_hpc_spawner.hub import poller as module
 from jupyterhub_hpc_spawner.model import Completed, JobState, JobStatus
 
@@ -22,7 +22,10 @@ class World:
         self.now = 1000.0
         self.asked = []
         self.answers = asyncio.Queue()
-        self.poller = module.Poller(self.ask, INTERVAL, logging.getLogger("test"), clock=lambda: self.now)
+        # What a user is told who asks: nothing of any job, unless a test says otherwise.
+        self.owners = {}
+        self.owners_asked = []
+        self.poller = module.Poller(self.ask, self.ask_as, INTERVAL, logging.getLogger("test"), clock=lambda: self.now)
 
     async def sleep(self, seconds):
         self.now += seconds
@@ -32,6 +35,13 @@ class World:
         self.asked.append(self.now)
         answer, cost = await self.answers.get()
         self.now += cost
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def ask_as(self, owner):
+        self.owners_asked.append(owner)
+        answer = self.owners.get(owner, {})
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -64,7 +74,7 @@ async def world(monkeypatch):
 async def test_one_question_answers_for_all_jobs(world):
     jobs = [str(number) for number in range(200)]
     for job in jobs:
-        world.poller.watch(job)
+        world.poller.watch(job, "alice")
     await world.answer(dict.fromkeys(jobs, PENDING))
     await world.answer({**dict.fromkeys(jobs, RUNNING), "someone else's": PENDING})
     assert world.states(*jobs) == [JobState.RUNNING] * 200
@@ -73,9 +83,9 @@ async def test_one_question_answers_for_all_jobs(world):
 
 
 async def test_watching_again_begins_no_second_loop_and_forgets_nothing(world):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     await world.answer({"7": RUNNING})
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     assert world.states("7") == [JobState.RUNNING]
     await world.answer({"7": RUNNING})
     assert set(world.pauses) == {INTERVAL}
@@ -84,7 +94,7 @@ async def test_watching_again_begins_no_second_loop_and_forgets_nothing(world):
 @pytest.mark.parametrize("error", [QueryError("no answer"), ParseError("odd", Completed(("squeue",), 0, "?", "")),
                                    ValueError("a mistake of ours")])
 async def test_a_failed_question_keeps_the_last_state_and_is_asked_again(world, error):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     await world.answer({"7": RUNNING})
     for _ in range(5):
         await world.answer(error)
@@ -95,7 +105,7 @@ async def test_a_failed_question_keeps_the_last_state_and_is_asked_again(world, 
 
 
 async def test_pauses_grow_with_every_failure_up_to_a_minute_and_shrink_at_the_first_answer(world):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     for _ in range(7):
         await world.answer(QueryError("no answer"))
     await world.answer({"7": RUNNING})
@@ -104,7 +114,7 @@ async def test_pauses_grow_with_every_failure_up_to_a_minute_and_shrink_at_the_f
 
 
 async def test_a_slow_batch_system_is_asked_for_a_fifth_of_the_time_at_most(world):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     for cost in (1, 4, 30, 0.1):
         await world.answer({"7": RUNNING}, cost)
     await world.answer({"7": RUNNING})
@@ -112,7 +122,7 @@ async def test_a_slow_batch_system_is_asked_for_a_fifth_of_the_time_at_most(worl
 
 
 async def test_failures_are_logged_once_and_not_every_time(world, caplog):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     with caplog.at_level(logging.INFO):
         for _ in range(9):
             await world.answer(QueryError("no answer"))
@@ -122,7 +132,7 @@ async def test_failures_are_logged_once_and_not_every_time(world, caplog):
 
 
 async def test_a_job_that_two_answers_lack_has_ended(world):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     seen = []
     for answer in (*[{"7": RUNNING}] * 3, {}, {"7": RUNNING}, {}, {}, {}):
         await world.answer(answer)
@@ -132,16 +142,16 @@ async def test_a_job_that_two_answers_lack_has_ended(world):
 
 
 async def test_a_failed_question_between_does_not_count_as_missing(world):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     for answer in (*[{"7": RUNNING}] * 3, {}, QueryError("no answer"), QueryError("no answer")):
         await world.answer(answer)
     assert world.states("7") == [JobState.RUNNING]
 
 
 async def test_a_job_is_not_missing_just_after_its_submission(world):
-    world.poller.watch("1")
+    world.poller.watch("1", "alice")
     await world.answer({"1": RUNNING})
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     seen = []
     for _ in range(4):
         await world.answer({"1": RUNNING})
@@ -151,14 +161,62 @@ async def test_a_job_is_not_missing_just_after_its_submission(world):
     assert (seen[3].state, seen[3].code) == (JobState.FINISHED, "GONE")
 
 
+async def test_a_job_that_only_its_owner_is_shown_lives(world, caplog):
+    world.poller.watch("7", "alice")
+    world.poller.watch("8", "bob")
+    world.owners = {"alice": {"7": RUNNING}, "bob": {}}
+    for _ in range(6):
+        await world.answer({})
+    assert world.states("7", "8") == [JobState.RUNNING, JobState.FINISHED]
+    # Bob's job has ended: he is not asked again.
+    assert world.owners_asked.count("bob") == 1 and world.owners_asked.count("alice") >= 3
+    assert len([r for r in caplog.records if "hides other users' jobs" in r.getMessage()]) == 1
+    world.owners["alice"] = {}
+    await world.answer({})
+    assert world.states("7") == [JobState.FINISHED]
+
+
+async def test_a_job_is_not_gone_while_its_owner_cannot_be_asked(world, caplog):
+    world.poller.watch("7", "alice")
+    await world.answer({"7": RUNNING})
+    world.owners["alice"] = HelperError("no sudo")
+    for _ in range(5):
+        await world.answer({})
+    assert world.states("7") == [JobState.RUNNING] and "no sudo" in caplog.text
+    world.owners["alice"] = ValueError("a mistake of ours")
+    await world.answer({})
+    await world.answer({"7": FINISHED})
+    assert world.states("7") == [JobState.FINISHED]
+
+
+async def test_many_owners_are_asked_a_few_at_a_time(world, monkeypatch):
+    running, most = 0, 0
+
+    async def ask_as(owner):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return {}
+
+    monkeypatch.setattr(world.poller, "_ask_as", ask_as)
+    for number in range(50):
+        world.poller.watch(str(number), f"user{number}")
+    for _ in range(5):
+        await world.answer({})
+    assert set(world.states(*map(str, range(50)))) == {JobState.FINISHED}
+    assert 1 < most <= 4
+
+
 async def test_an_end_that_is_reported_counts_at_once(world):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     await world.answer({"7": FINISHED})
     assert world.poller.status("7") == FINISHED
 
 
 async def test_an_unknown_code_is_logged_once_and_the_job_lives(world, caplog):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     for _ in range(3):
         await world.answer({"7": JobStatus(JobState.UNKNOWN, "BRAND_NEW")})
     assert world.poller.status("7").code == "BRAND_NEW" and world.states("7") == [JobState.UNKNOWN]
@@ -166,26 +224,26 @@ async def test_an_unknown_code_is_logged_once_and_the_job_lives(world, caplog):
 
 
 async def test_nothing_is_asked_when_nothing_is_watched_and_again_when_something_is(world):
-    world.poller.watch("7")
+    world.poller.watch("7", "alice")
     await world.answer({"7": RUNNING})
     first = world.poller._task
     world.poller.forget("7")
     world.answers.put_nowait(({}, 0))
     await asyncio.wait_for(first, 5)
     assert len(world.asked) == 2
-    world.poller.watch("8")
+    world.poller.watch("8", "alice")
     await world.answer({"8": RUNNING})
     assert world.states("7", "8") == [JobState.UNKNOWN, JobState.RUNNING]
     assert min(world.pauses) >= INTERVAL
 
 
 async def test_who_asks_for_a_job_first_waits_for_the_first_answer(world):
-    status = asyncio.ensure_future(world.poller.answered("7", timeout=5))
+    status = asyncio.ensure_future(world.poller.answered("7", "alice", timeout=5))
     await asyncio.sleep(0)
     await world.answer({"7": RUNNING})
     assert await status == RUNNING
-    assert await world.poller.answered("7", timeout=0) == RUNNING
+    assert await world.poller.answered("7", "alice", timeout=0) == RUNNING
 
 
 async def test_who_asks_for_a_job_does_not_wait_for_ever(world):
-    assert (await world.poller.answered("7", timeout=0.01)).state == JobState.UNKNOWN
+    assert (await world.poller.answered("7", "alice", timeout=0.01)).state == JobState.UNKNOWN

@@ -51,7 +51,7 @@ def test_ipyparallel_has_curve_and_its_client_file_before_it_starts():
 
 
 def test_slurm_starts_the_ranks_of_one_program_on_all_nodes_of_the_job():
-    ways = Slurm().mpi_run(JobRequest("x", "/x", nodes=2, mpi=("pmix", "pmi2")))
+    ways = Slurm(mpi=("pmix", "pmi2")).mpi_run(JobRequest("x", "/x", nodes=2))
     words = [[word.format(per_node=3, total=6) for word in way] for way in ways]
     assert [way[-1] for way in words] == ["--mpi=pmix", "--mpi=pmi2"]
     for way in words:
@@ -62,7 +62,7 @@ def test_slurm_starts_the_ranks_of_one_program_on_all_nodes_of_the_job():
 
 
 def test_slurm_without_a_way_to_start_mpi_has_none():
-    assert Slurm().mpi_run(JobRequest("x", "/x")) == []
+    assert Slurm(mpi=()).mpi_run(JobRequest("x", "/x")) == []
 
 
 def test_the_local_system_starts_ranks_with_mpiexec():

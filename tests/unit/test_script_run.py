@@ -83,18 +83,18 @@ def test_a_signal_to_the_job_ends_the_launcher_in_order(node, epilogue, number):
     with node.start(script(node, epilogue=epilogue)) as job:
         assert job.stdout.readline() == "ready\n"
         job.send_signal(number)
-        output, errors = job.communicate(timeout=20)
+        output, errors = node.communicate(job)
     assert output.splitlines() == ["got TERM", *epilogue.split()[1:]]
     assert job.returncode == 9
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
 def test_any_signal_to_end_runs_the_epilogue_too(node, number):
     node.program("python3", FAKE)
     with node.start(script(node, epilogue="echo epilogue")) as job:
         assert job.stdout.readline() == "ready\n"
         job.send_signal(number)
-        assert job.communicate(timeout=20)[0].splitlines() == ["got TERM", "epilogue"]
+        assert node.communicate(job)[0].splitlines() == ["got TERM", "epilogue"]
     assert job.returncode == 9
 
 

@@ -1,5 +1,5 @@
 """Slurm's answers, as they really came, become job ids, states and reasons; anything else an error that says so."""
-from datetime import datetime
+from datetime import datetime, timezone
 
 import pytest
 from captured import SEPARATOR, captured, print_jobs, read_jobs
@@ -55,9 +55,9 @@ def test_state_and_host_of_real_jobs(name, job_id, state, code, host):
 
 
 @pytest.mark.parametrize("job_id, reason, can_start, start", [
-    ("13", "Resources", True, datetime(2026, 11, 21, 11, 26, 9)),
-    ("14", "Priority", True, datetime(2026, 11, 21, 11, 26, 9)),
-    ("17", "BeginTime", True, datetime(2026, 11, 21, 12, 16, 9)), ("22", "Dependency", True, None),
+    ("13", "Resources", True, datetime(2026, 11, 21, 11, 26, 9, tzinfo=timezone.utc)),
+    ("14", "Priority", True, datetime(2026, 11, 21, 11, 26, 9, tzinfo=timezone.utc)),
+    ("17", "BeginTime", True, datetime(2026, 11, 21, 12, 16, 9, tzinfo=timezone.utc)), ("22", "Dependency", True, None),
     ("15", "PartitionNodeLimit", False, None), ("18", "PartitionTimeLimit", False, None),
     ("16", "JobHeldUser", False, None), ("10", "", True, None),
 ])

@@ -1,0 +1,105 @@
+"""One command on all nodes of the job, ended as one: here as a child, elsewhere as the batch system starts things.
+
+The ways to other nodes (srun, pbs_tmrsh, ``qrsh -inherit``, blaunch, ssh) differ in all but the start: some hand on
+neither environment nor directory, some lose the output, some leave the command running when they are ended and some
+end the whole job with it. Only srun does all that is needed. For the others a program of ours goes there
+(``agent.py``), reads what to do from a file, and keeps a connection to this node, its lifeline: the command lives no
+longer than that.
+"""
+import asyncio
+import hmac
+import json
+import os
+import secrets
+import shlex
+
+from .processes import Child, tail
+
+GREETING_TIMEOUT = 10
+
+
+class Everywhere:
+    """The command on every node; used like a ``Child``. ``log`` is this node's; the others' have their name added."""
+
+    def __init__(self, log):
+        self.log = log
+        self.children = []
+        self.server = None
+        self.lifelines = []
+
+    @classmethod
+    async def start(cls, launcher, name, remote_run, command, env, log, grace):
+        """``remote_run`` is the batch system's, see ``batch/base.py``; ``grace`` in seconds is for the other nodes."""
+        group = cls(log)
+        if not any("{node}" in word for word in remote_run):
+            group.children.append(await Child.start(name, [*remote_run, *command], env, log))
+            return group
+        group.children.append(await Child.start(name, command, env, log))
+        if launcher.nodes[1:]:
+            agent = await group._prepare(launcher, name, command, env, grace)
+            for node in launcher.nodes[1:]:
+                client = await Child.start("%s on %s" % (name, node), _words(remote_run, node, agent), env, log)
+                group.children.append(client)
+        return group
+
+    @property
+    def returncode(self):
+        """None while any of them runs, then the first status that is not 0."""
+        codes = [child.returncode for child in self.children]
+        return None if None in codes else next(filter(None, codes), 0)
+
+    async def wait(self):
+        await asyncio.gather(*(child.wait() for child in self.children))
+        return self.returncode
+
+    async def end(self, grace):
+        """Ask; whatever is left after ``grace`` seconds here, and the same elsewhere, is killed."""
+        if self.server:
+            self.server.close()
+        for writer in self.lifelines:
+            writer.close()
+        # The agents get their own grace, and a moment to be noticed: to kill a client ends all of a job on Grid Engine.
+        await asyncio.gather(self.children[0].end(grace), *(_ended(child, 2 * grace) for child in self.children[1:]))
+
+    def tail(self, lines=15):
+        """The end of the logs of all nodes that wrote one."""
+        directory, name = os.path.split(self.log)
+        names = sorted(found for found in os.listdir(directory) if found == name or found.startswith(name + "-"))
+        return "\n".join(filter(None, (tail(os.path.join(directory, found), lines) for found in names)))
+
+    async def _prepare(self, launcher, name, command, env, grace):
+        """The command that starts the agent on another node: its orders are in a file that only the user can read."""
+        self.key = secrets.token_hex(16)
+        self.server = await asyncio.start_server(self._welcome, launcher.address, 0)
+        orders = {"name": name, "argv": command, "env": dict(env or os.environ), "cwd": os.getcwd(), "log": self.log,
+                  "lifeline": self.server.sockets[0].getsockname()[:2], "key": self.key, "grace": grace}
+        # A name that was never looked up: nodes remember for a while what a shared file system did not have.
+        path = launcher.path("%s-%s.json" % (name, secrets.token_hex(4)))
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            json.dump(orders, out)
+        return launcher.node_command("agent", path)
+
+    async def _welcome(self, reader, writer):
+        """Hold the connection of an agent; it ends when this process ends, however that may be."""
+        try:
+            greeting = await asyncio.wait_for(reader.readline(), GREETING_TIMEOUT)
+        except (asyncio.TimeoutError, OSError, ValueError):
+            greeting = b""
+        if hmac.compare_digest(greeting.strip(), self.key.encode()) and self.server.is_serving():
+            self.lifelines.append(writer)
+        else:
+            writer.close()
+
+
+def _words(remote_run, node, command):
+    line = " ".join(map(shlex.quote, command))
+    words = [line if word == "{command}" else word.replace("{node}", node) for word in remote_run]
+    return words if "{command}" in remote_run else [*words, *command]
+
+
+async def _ended(child, patience):
+    try:
+        await asyncio.wait_for(child.wait(), patience)
+    except asyncio.TimeoutError:
+        pass
+    await child.end(0)
