@@ -118,6 +118,7 @@ def _cluster_choices(info, user, policy):
         return {**{name: field if field[1][1:] else ("text", ()) for name, field in fields.items()},
                 "gpus": ("number", ()), "gpu_type": ("text", ())}
     offered = {name: field for name, field in fields.items() if len(field[1]) > 1}
+    offered.update({name: ("number" if name == "gpus" else "text", ()) for name in info.untold if name not in offered})
     if gpus:
         offered.update(gpus=("number", ()), gpu_type=_select(((kind, kind) for kind in gpus if kind), "any"))
     return {"queue": fields["queue"], **offered}
@@ -155,6 +156,6 @@ def _maxima(policy, info):
         if known:
             found[name] = write(min(known))
     gpus = [max(queue.gpus.values(), default=0) for queue in info.queues if queue.up]
-    if gpus:
+    if gpus and "gpus" not in info.untold:
         found["gpus"] = max(gpus)
     return found

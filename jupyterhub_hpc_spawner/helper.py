@@ -22,8 +22,10 @@ MAX_OUTPUT = 64 * 1024
 SESSION = re.compile(r"jupyter-[a-z0-9-]{1,80}")
 FILE = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
 VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|_?CONDOR|TORQUE|MUNGE|HPC_LOCAL)[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
-PROGRAMS = frozenset("""sbatch scancel squeue sinfo sacct sacctmgr scontrol qsub qdel qstat qselect pbsnodes qconf qhost
-    bsub bkill bjobs condor_submit condor_rm condor_q jupyterhub-hpc-spawner-local""".split())
+PROGRAMS = frozenset("""sbatch squeue scancel qsub qstat qdel bsub bjobs bkill condor_submit condor_q condor_rm
+    jupyterhub-hpc-spawner-local""".split())
+# More programs and variables of a batch system from another package, one name a line; root's word.
+MORE = Path("/etc/jupyterhub-hpc-spawner/helper")
 
 
 class Refused(Exception):
@@ -63,8 +65,8 @@ def submit(request):
 
 def run(request):
     program, *arguments = request["argv"]
-    if program not in PROGRAMS:
-        raise Refused(f"{program!r} is not a program of a batch system")
+    if program not in PROGRAMS | more():
+        raise Refused(f"{program!r} is not a program of a batch system, and not in {MORE}")
     env = environment(request.get("env", {}))
     path = shutil.which(program, path=env["PATH"])
     if path is None:
@@ -112,10 +114,24 @@ def environment(given):
         if name in os.environ:
             env[name] = os.environ[name]
     for name, value in given.items():
-        if not VARIABLE.fullmatch(name):
-            raise Refused(f"the variable {name!r} is not one of a batch system")
+        if not VARIABLE.fullmatch(name) and name not in more():
+            raise Refused(f"the variable {name!r} is not one of a batch system, and not in {MORE}")
         env[name] = f"{value}{os.pathsep}{path}" if name == "PATH" else str(value)
     return env
+
+
+def more():
+    """The names in MORE, where only root can write it."""
+    try:
+        found = MORE.stat()
+    except FileNotFoundError:
+        return frozenset()
+    if found.st_uid != 0 or found.st_mode & 0o022:
+        raise Refused(f"{MORE} is not root's alone to write")
+    names = frozenset(MORE.read_text().split())
+    if not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name) for name in names):
+        raise Refused(f"{MORE} may only hold names of programs and variables")
+    return names
 
 
 def _stage(directory, files):

@@ -79,12 +79,14 @@ class Reservation:
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """What the form can offer. ``accounts`` and ``qos`` are by user name."""
+    """What the form can offer. ``accounts`` and ``qos`` are by user name; of the options in ``untold`` the batch system
+    says nothing, so that users write them themselves."""
 
     queues: tuple[Queue, ...] = ()
     accounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     qos: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
+    untold: frozenset[str] = frozenset()
 
     def queue(self, name):
         """The queue of that name (of no name: the default one), or None."""

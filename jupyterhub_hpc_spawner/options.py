@@ -236,16 +236,23 @@ def _against_cluster(options, info, user):
     if not info.queues:
         return
     queue = info.queue(options.queue)
-    if queue is None:
-        if options.queue is not None:
-            yield OptionError("queue", _choose(options.queue, [q.name for q in info.queues]))
-        return
-    if not queue.up:
+    if queue is None and options.queue is not None:
+        yield OptionError("queue", _choose(options.queue, [q.name for q in info.queues]))
+    elif queue is not None and not queue.up:
         yield OptionError("queue", f"{queue.name} is not taking jobs at the moment")
-    gpus = queue.gpus.get(options.gpu_type, 0) if options.gpu_type else max(queue.gpus.values(), default=0)
-    limits = (("walltime", queue.max_walltime, format_walltime), ("nodes", queue.max_nodes, str),
-              ("cores", queue.cores, str), ("memory", queue.memory, format_memory), ("gpus", gpus, str))
-    for name, limit, write in limits:
+    else:
+        yield from _against_queues(options, [queue] if queue else [q for q in info.queues if q.up], info.untold)
+
+
+def _against_queues(options, queues, untold):
+    """The limits of the queue; where the batch system is to choose one, what none of them allows."""
+    kind = options.gpu_type if "gpu_type" not in untold else None
+    gpus = [queue.gpus.get(kind, 0) if kind else max(queue.gpus.values(), default=0) for queue in queues]
+    limits = (("walltime", [queue.max_walltime for queue in queues], format_walltime),
+              ("nodes", [queue.max_nodes for queue in queues], str), ("cores", [queue.cores for queue in queues], str),
+              ("memory", [queue.memory for queue in queues], format_memory), ("gpus", gpus, str))
+    where = f"in queue {queues[0].name}" if len(queues) == 1 else "in any queue"
+    for name, values, write in limits:
         value = getattr(options, name)
-        if value is not None and limit is not None and value > limit:
-            yield OptionError(name, f"at most {write(limit)} in queue {queue.name}")
+        if value is not None and name not in untold and values and None not in values and value > max(values):
+            yield OptionError(name, f"at most {write(max(values))} {where}")

@@ -1,17 +1,14 @@
-"""OpenPBS and PBS Professional: qsub(1B), qstat(1B), qdel(1B), pbsnodes(8B), pbs_tmrsh(8B).
+"""OpenPBS and PBS Professional: qsub(1B), qstat(1B), qdel(1B), pbs_rstat(1B), pbsnodes(8B), pbs_tmrsh(8B).
 
-``qstat -F json`` escapes what users chose, so nobody can speak for another's job; but any user can make it invalid (a
-variable of the value ``nan``). It is then read line by line, which its fixed form allows.
+Status comes as qstat's table: its JSON holds text that users choose, which can make it invalid or speak for other jobs.
+What the table shows is cut to its columns and holds neither blanks nor line breaks.
 """
-import json
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import ClassVar
 
 from ..errors import ParseError, QueryError, SubmitError
-from ..model import ClusterInfo, JobState, JobStatus
-from ..units import UnitError, parse_walltime
+from ..model import JobState, JobStatus
 from . import pbs_info
 from .base import require_success
 
@@ -24,10 +21,10 @@ _WAITS = {"H": "held", "W": "waiting for its start time", "T": "being moved to a
           "M": "moved to another server"}
 # PBS_ERRORs are exit statuses modulo 256: 15010 and its kin are "no server", 15001 unknown, 15139 finished.
 _NO_SERVER = re.compile("cannot connect to server|Couldn't connect to cluster|Connection refused")
-_GONE = re.compile("Unknown Job Id|Job has finished")
-_ID = re.compile(r"[0-9]{1,20}(\[[0-9]*\])?\.[A-Za-z0-9_.-]{1,255}")
-_JOB_LINE = re.compile(r' {8}"([^"]+)":\{')
-_FIELD_LINE = re.compile(r' {12}"(job_state|exec_host|comment)":(".*"),?')
+_GONE = re.compile("Unknown Job Id|Job has finished|Request invalid for state of job")
+_ID = re.compile(r"([0-9]{1,20})\.[A-Za-z0-9_.-]{1,255}")
+# Id, user, queue, name, session, nodes, cores, memory, time, state, estimated start.
+_COLUMNS = 11
 
 
 @dataclass(frozen=True)
@@ -55,22 +52,30 @@ class PBS:
         return ":".join(chunk)
 
     def submit_command(self, request):
-        return ["qsub"]
+        # "-f": without it a process in the background submits, and does so even after a time limit has killed qsub.
+        return ["qsub", "-f"]
 
     def parse_job_id(self, completed):
         last = completed.stdout.strip().rpartition("\n")[2].strip()
-        if completed.returncode != 0 or not _ID.fullmatch(last):
+        found = _ID.fullmatch(last)
+        if completed.returncode != 0 or not found:
             words = completed.stderr.strip() or completed.stdout.strip() or f"exit status {completed.returncode}"
             raise (QueryError if _NO_SERVER.search(words) else SubmitError)(words.replace("qsub: ", ""))
-        return last
+        # The number alone: qstat cuts the server's name, and qdel takes it as the default server's.
+        return found[1]
 
     def status_command(self):
-        return ["qstat", "-f", "-F", "json"]
+        # Estimated starts, wide, with nodes, one line a job and then one with the scheduler's comment.
+        return ["qstat", "-T", "-w", "-n", "-1", "-s"]
 
     def parse_status(self, completed):
-        # A server that is down gives valid JSON without jobs; only the exit status tells.
         require_success(completed)
-        return {job_id: _status(job) for job_id, job in _jobs(completed).items()}
+        jobs = {}
+        for job, comment in _entries(completed):
+            number = re.match(r"[0-9]+(?=[.*]|$)", job[0])
+            if number:  # not a job array
+                jobs[number.group()] = _status(job[9], job[10], job[11], comment)
+        return jobs
 
     def cancel_command(self, job_id):
         return ["qdel", job_id]
@@ -80,10 +85,10 @@ class PBS:
             require_success(completed)
 
     def info_commands(self):
-        return {"queues": ["qstat", "-Q", "-f", "-F", "json"], "nodes": ["pbsnodes", "-a", "-F", "json"]}
+        return pbs_info.COMMANDS
 
     def parse_info(self, answers):
-        return pbs_info.parse(answers, self.gpu_resource, self.gpu_type_resource) if answers else ClusterInfo()
+        return pbs_info.parse(answers, self.gpu_resource, self.gpu_type_resource)
 
     def remote_run(self, request):
         return ["pbs_tmrsh", "{node}"]
@@ -95,60 +100,37 @@ class PBS:
         return frozenset({"qos"})
 
 
-def _jobs(completed):
-    try:
-        jobs = json.loads(completed.stdout).get("Jobs", {})
-        if not all(isinstance(job, dict) for job in jobs.values()):
-            raise ParseError("an answer without jobs", completed)
-        return jobs
-    except (ValueError, AttributeError, RecursionError):
-        return _scan(completed)
-
-
-def _scan(completed):
-    """The jobs in an answer that is not quite JSON."""
-    if not completed.stdout.startswith('{\n    "timestamp":'):
-        raise ParseError("an answer that is not JSON", completed)
-    jobs, job = {}, {}
+def _entries(completed):
+    """(columns, comment) of each job; below each header a ruler of dashes shows how wide the columns are."""
+    entries, ends = [], None
     for line in completed.stdout.split("\n"):
-        if found := _JOB_LINE.fullmatch(line):
-            job = jobs.setdefault(found[1], {})
-        elif found := _FIELD_LINE.fullmatch(line):
-            job[found[1]] = found[2][1:-1]
-    return jobs
+        if not line.strip():
+            ends = None
+        elif re.fullmatch(r"-+( -+)+", line):
+            ends = [found.span() for found in re.finditer("-+", line)]
+            if len(ends) != _COLUMNS:
+                raise ParseError("a table of other columns", completed)
+        elif ends and line.startswith("   ") and entries:
+            entries[-1][1] = line.strip()
+        elif ends and line[0] != " ":
+            columns = [line[begin:end].strip() for begin, end in ends]
+            entries.append([[*columns, line[ends[-1][1]:].strip()], ""])
+        elif ends:
+            raise ParseError("a line that is no job's", completed)
+    if completed.stdout.strip() and not entries:
+        raise ParseError("an answer without a table", completed)
+    return entries
 
 
-def _status(job):
-    code, comment = str(job.get("job_state", "")), str(job.get("comment", ""))
+def _status(code, start, hosts, comment):
     state = STATES.get(code, JobState.UNKNOWN)
-    hosts = list(dict.fromkeys(re.findall(r"(?:^|\+)([^/+]+)/", str(job.get("exec_host", "")))))
-    estimated = job.get("estimated")
-    waiting = state == JobState.PENDING
-    return JobStatus(
-        state=state, code=code, reason=comment if waiting else "",
-        explanation=_explain(code, comment) if waiting else "",
-        can_start=not waiting or not (code == "H" or comment.startswith("Can Never Run")),
-        host=hosts[0] if hosts else "", nodes=" ".join(hosts),
-        start_estimate=_time(estimated.get("start_time")) if waiting and isinstance(estimated, dict) else None,
-        time_left=_time_left(job),
-    )
-
-
-def _explain(code, comment):
-    return _WAITS.get(code) or comment.partition(": ")[2] or comment
-
-
-def _time_left(job):
-    try:
-        limit, used = job["Resource_List"]["walltime"], job["resources_used"]["walltime"]
-        return max(0, parse_walltime(limit) - parse_walltime(used))
-    except (KeyError, TypeError, UnitError):
-        return None
-
-
-def _time(text):
-    """``Sat Nov 21 09:56:30 2026``, in the zone that qstat was run in: UTC."""
-    try:
-        return datetime.strptime(str(text), "%a %b %d %H:%M:%S %Y").replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
+    nodes = list(dict.fromkeys(place.partition("/")[0] for place in hosts.split("+"))) if "/" in hosts else []
+    if state != JobState.PENDING:
+        return JobStatus(state=state, code=code, host=nodes[0] if nodes else "", nodes=" ".join(nodes))
+    comment = comment.strip("- ")
+    explanation = _WAITS.get(code) or comment.partition(": ")[2] or comment
+    if re.search(r"\d", start):
+        # "16:50" today, "Sa 14" this week, then a month or a year: as it stands, in UTC.
+        explanation = f"{explanation}; expected to start: {start} UTC".removeprefix("; ")
+    return JobStatus(state=state, code=code, reason=comment, explanation=explanation,
+                     can_start=not (code == "H" or comment.startswith("Can Never Run")))

@@ -1,53 +1,86 @@
-"""What PBS tells of its queues and nodes, for the form: ``qstat -Q -f -F json`` and ``pbsnodes -a -F json``."""
+"""What PBS tells of its queues, nodes and reservations, for the form."""
 import json
 
 from ..errors import ParseError
-from ..model import ClusterInfo, Queue
+from ..model import ClusterInfo, Queue, Reservation
 from ..units import UnitError, parse_memory, parse_walltime
 
+COMMANDS = {
+    "queues": ["qstat", "-Q", "-f", "-F", "json"],
+    "nodes": ["pbsnodes", "-a", "-F", "json"],
+    "server": ["qstat", "-B", "-f", "-F", "json"],
+    "reservations": ["pbs_rstat", "-F"],
+}
 _BUILT_IN = {"arch", "host", "vnode", "mem", "vmem", "ncpus", "hpmem"}
+_AWAY = {"down", "offline", "state-unknown", "unresolvable", "provisioning", "maintenance"}
 
 
 def parse(answers, gpu_resource, gpu_type_resource):
-    """ClusterInfo; every execution queue may use every node that is not bound to another queue."""
-    nodes = list(_entries(answers["nodes"], "nodes").values()) if "nodes" in answers else []
-    queues = _entries(answers["queues"], "Queue") if "queues" in answers else {}
-    return ClusterInfo(queues=tuple(
-        _queue(name, queue, [node for node in nodes if node.get("queue", name) == name], gpu_resource,
-               gpu_type_resource)
-        for name, queue in queues.items() if queue.get("queue_type") == "Execution"))
+    """ClusterInfo; a queue has every node that is not bound to another one. PBS knows of no accounts."""
+    nodes = list(_entries(answers, "nodes", "nodes").values())
+    reservations = _reservations(answers["reservations"]) if "reservations" in answers else ()
+    default = next((server.get("default_queue") for server in _entries(answers, "server", "Server").values()), None)
+    # A reservation is a queue to PBS; the form has a field of its own for it.
+    queues = {name: queue for name, queue in _entries(answers, "queues", "Queue").items()
+              if queue.get("queue_type") == "Execution" and name not in {r.name for r in reservations}}
+    return ClusterInfo(
+        queues=tuple(_queue(name, queue, [node for node in nodes if node.get("queue", name) == name],
+                            name == default, gpu_resource, gpu_type_resource) for name, queue in queues.items()),
+        reservations=reservations, untold=frozenset({"account"}))
 
 
-def _entries(completed, key):
+def _entries(answers, name, key):
+    if name not in answers:
+        return {}
     try:
-        found = json.loads(completed.stdout).get(key, {})
+        found = json.loads(answers[name].stdout).get(key, {})
         if all(isinstance(entry, dict) for entry in found.values()):
             return found
     except (ValueError, AttributeError, RecursionError):
         pass
-    raise ParseError(f"an answer without {key}", completed)
+    raise ParseError(f"an answer without {key}", answers[name])
 
 
-def _queue(name, queue, nodes, gpu_resource, gpu_type_resource):
+def _queue(name, queue, nodes, default, gpu_resource, gpu_type_resource):
     limits, defaults = _resources(queue, "resources_max"), _resources(queue, "resources_default")
-    up = [node for node in nodes if not {"down", "offline", "state-unknown"} & set(str(node.get("state")).split(","))]
+    up = [node for node in nodes if not _AWAY & set(str(node.get("state")).split(","))]
     there = [_resources(node, "resources_available") for node in up]
-    kinds = {}
-    for node in there:
-        kind, count = str(node.get(gpu_type_resource, "")), _number(node.get(gpu_resource)) or 0
-        if count:
-            kinds[kind] = max(kinds.get(kind, 0), count)
     most = [number for number in (_number(limits.get("nodect")), len(nodes) or None) if number]
     return Queue(
-        name=name, up=queue.get("enabled") == "True" and queue.get("started") == "True",
+        name=name, default=default, up=queue.get("enabled") == "True" and queue.get("started") == "True",
         max_walltime=_seconds(limits.get("walltime")), default_walltime=_seconds(defaults.get("walltime")),
         max_nodes=min(most, default=None), total_nodes=len(nodes),
         idle_nodes=sum(node.get("state") == "free" and not node.get("jobs") for node in up),
         cores=max((_number(node.get("ncpus")) or 0 for node in there), default=0) or None,
         memory=max((_bytes(node.get("mem")) or 0 for node in there), default=0) or None,
-        gpus=kinds, features=tuple(sorted({
-            key for node in there for key, value in node.items() if value == "True" and key not in _BUILT_IN})),
+        gpus=_gpus(there, gpu_resource, gpu_type_resource),
+        features=tuple(sorted({key for node in there for key, value in node.items()
+                               if value == "True" and key not in _BUILT_IN})),
     )
+
+
+def _gpus(nodes, gpu_resource, gpu_type_resource):
+    kinds = {}
+    for node in nodes:
+        kind, count = str(node.get(gpu_type_resource, "")), _number(node.get(gpu_resource)) or 0
+        if count:
+            kinds[kind] = max(kinds.get(kind, 0), count)
+    return kinds
+
+
+def _reservations(completed):
+    """Of ``pbs_rstat -F``: "key = value" lines, a reservation begins with its ``Resv ID``."""
+    found = []
+    for line in completed.stdout.splitlines():
+        key, separator, value = line.strip().partition(" = ")
+        if line.startswith("Resv ID: "):
+            found.append({"queue": line.removeprefix("Resv ID: ").partition(".")[0]})
+        elif separator and found:
+            found[-1][key] = value
+    return tuple(Reservation(
+        name=entry["queue"], users=tuple(user.partition("@")[0] for user in entry.get("Authorized_Users", "").split(",")
+                                         if user and not user.startswith("-")),
+        active=entry.get("reserve_state") == "RESV_RUNNING") for entry in found)
 
 
 def _resources(entry, key):

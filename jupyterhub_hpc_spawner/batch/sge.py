@@ -14,8 +14,8 @@ from .base import require_success
 _LETTERS = (("z", JobState.FINISHED), ("qw", JobState.PENDING), ("sST", JobState.SUSPENDED), ("rt", JobState.RUNNING))
 _KNOWN = set("dEhqrRsSTtwz")
 _NO_MASTER = re.compile("commlib error|unable to send message to qmaster|unable to contact qmaster|can't resolve|"
-                        "critical error")
-_NOISE = re.compile(r"^Unable to run job: |^error: |^Exiting\.$|\n$", re.MULTILINE)
+                        "Unable to initialize environment|critical error")
+_NOISE = re.compile(r"^(Unable to run job: )?(error: )?|^Exiting\.$|\n$", re.MULTILINE)
 
 
 def state_of(code):
@@ -63,7 +63,7 @@ class GridEngine:
         last = completed.stdout.strip().rpartition("\n")[2].strip()
         if completed.returncode != 0 or not re.fullmatch(r"[0-9]{1,20}", last):
             words = completed.stderr.strip() or completed.stdout.strip() or f"exit status {completed.returncode}"
-            raise (QueryError if _NO_MASTER.search(words) else SubmitError)(_NOISE.sub("", words).strip() or words)
+            raise (QueryError if _NO_MASTER.search(words) else SubmitError)(_say(words))
         return last
 
     def status_command(self):
@@ -94,7 +94,7 @@ class GridEngine:
         return sge_info.COMMANDS
 
     def parse_info(self, answers):
-        return sge_info.parse(answers, self.gpu_resource)
+        return sge_info.parse(answers)
 
     def remote_run(self, request):
         return ["qrsh", "-inherit", "-nostdin", "{node}", "{command}"]
@@ -105,6 +105,14 @@ class GridEngine:
     def unsupported(self):
         missing = {"cores"} if not self.smp_environment else set()
         return frozenset(missing | ({"nodes"} if not self.parallel_environment else set()) | {"qos"})
+
+
+def _say(words):
+    """A refusal without its frame; "-w e" has one sentence for all that can never run."""
+    said = _NOISE.sub("", words).strip() or words
+    if said == "no suitable queues":
+        return f"{said}: none can ever fulfil this request; ask for less walltime, fewer cores, nodes or less memory"
+    return said
 
 
 def _jobs(root):

@@ -129,6 +129,7 @@ class Slurm:
             accounts=accounts,
             qos=qos,
             reservations=_reservations(answers["reservations"]) if "reservations" in answers else (),
+            untold=frozenset() if accounts else frozenset({"account"}),
         )
 
     def remote_run(self, request):

@@ -129,9 +129,10 @@ class GridEngineCluster(Cluster):
         ({"qos": "noqos"}, "qos: cannot be chosen on this cluster"),
         ({"queue": "nopart"}, "queue: there is no 'nopart' here; choose one of"),
         ({"queue": "debug.q", "walltime": "31:00"}, "walltime: at most 00:30:00 in queue debug.q"),
-        ({"nodes": 4}, "nodes: at most 3 in queue main.q"),
+        ({"nodes": 4}, "nodes: at most 3 in any queue"),
         ({"node_type": "nofeat"}, 'The batch system refused the job: unknown resource "nofeat"'),
-        ({"nodes": 2, "cores": 3}, "mpi-3"),
+        ({"nodes": 2, "cores": 3}, 'the requested parallel environment "mpi-3" does not exist'),
+        ({"memory": "999G"}, "memory: at most 6G in any queue"),
     )
 
     @classmethod
@@ -183,8 +184,8 @@ class PBSCluster(Cluster):
         self.run(user, "qdel", *jobs)
 
     def fill(self, user):
-        return self.run(user, "qsub", "-o", "/dev/null", "-j", "oe", "-l", "select=3:ncpus=4", "-l", "place=scatter",
-                        "--", "/bin/sleep", "600").stdout.strip()
+        return self.run(user, "qsub", "-f", "-o", "/dev/null", "-j", "oe", "-l", "select=3:ncpus=4", "-l",
+                        "place=scatter", "--", "/bin/sleep", "600").stdout.strip()
 
     def records(self, job):
         return "".join((self.run("bob", "qstat", "-f", job).stdout, self.run("bob", "qstat", "-x", "-f", job).stdout,

@@ -26,6 +26,9 @@ def cluster(request):
             pytest.fail(f"the {request.param} cluster cannot be made: {reason}")
         pytest.skip(reason)
     cluster = kind()
+    for user in ("alice", "bob"):  # of a run that was broken off, on a cluster that was kept
+        if jobs := cluster.jobs(user):
+            cluster.cancel(user, *jobs)
     system_hub.allow_helper()
     yield cluster
     system_hub.SUDOERS.unlink()

@@ -148,12 +148,14 @@ def test_a_bad_environment_file_of_the_user_is_shown(idle):
 def test_a_job_in_the_queue_tells_why_and_can_be_cancelled(idle):
     """All nodes taken by bob: the page says so; the cancel reaches the scheduler."""
     filler = idle.cluster.fill("bob")
-    idle.api("POST", "/users/alice/server", {"user_options": {"nodes": 1, "walltime": "10m"}})
-    events = idle.progress("alice", until=lambda event: "waiting in the queue: " in event["message"])
-    assert any(words in events[-1]["message"] for words in idle.cluster.queued), events
-    idle.stop_server("alice")
-    idle.assert_nothing_left("alice")
-    idle.cluster.cancel("bob", filler)
+    try:
+        idle.api("POST", "/users/alice/server", {"user_options": {"nodes": 1, "walltime": "10m"}})
+        events = idle.progress("alice", until=lambda event: "waiting in the queue: " in event["message"])
+        assert any(words in events[-1]["message"] for words in idle.cluster.queued), events
+        idle.stop_server("alice")
+        idle.assert_nothing_left("alice")
+    finally:
+        idle.cluster.cancel("bob", filler)
 
 
 def test_two_named_servers_of_one_user_live_side_by_side(idle):

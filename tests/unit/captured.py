@@ -13,7 +13,7 @@ _JOB = re.compile(r"^(?=\d+(?:_\S+)?\x1f)", re.MULTILINE)
 
 def captured(name):
     """The Completed of ``<system>-<version>/<trouble>``."""
-    text = (DIRECTORY / f"{name}.txt").read_bytes().decode()
+    text = (DIRECTORY / f"{name}.txt").read_bytes().decode(errors="replace")
     command, status, output = text.split("\n", 2)
     stdout, _, stderr = output.partition("--- stderr\n")
     return Completed(tuple(shlex.split(command.removeprefix("$ "))), int(status.removeprefix("rc ")), stdout, stderr)

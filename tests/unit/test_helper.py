@@ -257,3 +257,42 @@ def test_another_users_directory_is_refused_and_stays(user):
     os.chown(user.session, 12345, 12345)
     assert "is not a directory of this user" in user.refused("end")
     assert (user.session / "plan.json").exists()
+
+
+@pytest.fixture
+def more(tmp_path, monkeypatch):
+    """The file in which root allows more, as the helper of this process sees it; root here is whoever runs the test."""
+    path = tmp_path / "more"
+    monkeypatch.setattr(helper, "MORE", path)
+    real = Path.stat
+
+    def stat_as_root(self, **options):
+        found = real(self, **options)
+        return SimpleNamespace(st_uid=0, st_mode=found.st_mode) if self == path else found
+
+    monkeypatch.setattr(Path, "stat", stat_as_root)
+    return path
+
+
+def run_here(user, **request):
+    return user.send_here(json.dumps({"verb": "run", "timeout": 5, "env": {"PATH": str(user.bin)}, **request}).encode())
+
+
+def test_root_may_allow_the_programs_of_another_batch_system(user, more):
+    (user.bin / "oarsub").symlink_to("sbatch")
+    assert "not a program of a batch system" in run_here(user, argv=["oarsub"])["error"]
+    more.write_text("oarsub oarstat\nOAR_CONF\n")
+    more.chmod(0o644)
+    answer = run_here(user, argv=["oarsub"], env={"PATH": str(user.bin), "OAR_CONF": "/x"})
+    assert answer["ok"] and answer["stdout"] == "35\n"
+    assert b"OAR_CONF=/x" in (user.record / "env").read_bytes()
+
+
+@pytest.mark.parametrize(("text", "mode", "words"), [
+    ("oarsub\n", 0o664, "root's alone"), ("oarsub\n", 0o646, "root's alone"), ("/bin/sh\n", 0o644, "only hold names"),
+    ("x;y", 0o644, "only hold names"),
+])
+def test_what_others_could_have_written_allows_nothing(user, more, text, mode, words):
+    more.write_text(text)
+    more.chmod(mode)
+    assert words in run_here(user, argv=["oarsub"])["error"]

@@ -42,10 +42,20 @@ def test_a_request_that_the_queue_cannot_fulfil_is_refused_field_by_field(raw, b
     assert bad_fields(raw) == bad
 
 
+def test_where_no_queue_is_the_default_what_no_queue_allows_is_refused():
+    info = ClusterInfo(queues=(Queue("a", max_nodes=1, cores=8), Queue("b", max_nodes=4, cores=2),
+                               Queue("away", max_nodes=99, up=False)))
+    with pytest.raises(OptionErrors, match="nodes: at most 4 in any queue"):
+        parse_options({"nodes": 5}, info=info)
+    assert bad_fields({"nodes": 4, "cores": 8}, info=info) == set()
+    assert bad_fields({"nodes": 2, "queue": "a"}, info=info) == {"nodes"}
+
+
 @pytest.mark.parametrize("raw, info, user", [
     ({"queue": "any", "account": "any", "nodes": 999, "gpus": 9}, ClusterInfo(), "alice"),
     ({"account": "any"}, INFO, "bob"),
-    ({"nodes": 999}, ClusterInfo(queues=(Queue("no default", max_nodes=1),)), "alice"),
+    ({"nodes": 999, "gpus": 2}, ClusterInfo(queues=(Queue("a", max_nodes=1), Queue("b")), untold={"gpus"}), "alice"),
+    ({"nodes": 999}, ClusterInfo(queues=(Queue("away", max_nodes=1, up=False),)), "alice"),
 ])
 def test_what_the_cluster_did_not_tell_limits_nobody(raw, info, user):
     assert bad_fields(raw, info=info, user=user) == set()

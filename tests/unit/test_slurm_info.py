@@ -97,7 +97,7 @@ def test_no_reservations_are_none():
 
 
 def test_what_did_not_answer_is_left_out():
-    assert SLURM.parse_info({}) == ClusterInfo()
+    assert SLURM.parse_info({}) == ClusterInfo(untold=frozenset({"account"}))
 
 
 @pytest.mark.parametrize("text, gpus", [

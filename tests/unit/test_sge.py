@@ -1,0 +1,104 @@
+"""Grid Engine: what its own words mean. What holds for every system is in test_batch_contract.py."""
+import pytest
+from captured import captured
+from jupyterhub_hpc_spawner.batch.sge import GridEngine, state_of
+from jupyterhub_hpc_spawner.errors import QueryError, SubmitError
+from jupyterhub_hpc_spawner.model import Completed, JobRequest, JobState
+
+GIB = 1024 ** 3
+SGE = GridEngine(smp_environment="smp", parallel_environment="mpi-{cores}")
+VERSION = "gridengine-8.1.9"
+
+
+def status(name):
+    return SGE.parse_status(captured(f"{VERSION}/{name}"))
+
+
+@pytest.mark.parametrize(("job_id", "state", "code", "host", "nodes"), [
+    ("28", JobState.RUNNING, "r", "g3", "g3 g1"), ("27", JobState.SUSPENDED, "s", "g2", "g2"),
+    ("31", JobState.RUNNING, "r", "g2", "g2"), ("35", JobState.PENDING, "qw", "", ""),
+    ("33", JobState.PENDING, "Eqw", "", ""), ("30", JobState.PENDING, "hqw", "", ""),
+])
+def test_state_and_nodes_of_real_jobs(job_id, state, code, host, nodes):
+    found = status("qstat-all-kinds")[job_id]
+    assert (found.state, found.code, found.host, found.nodes) == (state, code, host, nodes)
+
+
+@pytest.mark.parametrize(("job_id", "can_start", "words"), [
+    ("35", True, "next in line"), ("33", False, "could not be started on its node"), ("30", False, "held"),
+])
+def test_why_real_jobs_wait(job_id, can_start, words):
+    found = status("qstat-all-kinds")[job_id]
+    assert found.can_start is can_start and words in found.explanation
+
+
+def test_the_place_in_the_queue_counts_what_is_ahead_by_priority():
+    entry = "<job_list state='pending'><JB_job_number>{}</JB_job_number><state>{}</state></job_list>"
+    jobs = [entry.format(number, code) for number, code in ((5, "qw"), (7, "qw"), (6, "hqw"), (8, "qw"), (9, "qw"))]
+    text = f"<job_info><job_info>{''.join(jobs)}</job_info></job_info>"
+    found = SGE.parse_status(Completed(("qstat",), 0, text, ""))
+    assert [found[job].explanation for job in "5789"] == [
+        "next in line", "one waiting job is ahead of it", "2 waiting jobs are ahead of it",
+        "3 waiting jobs are ahead of it"]
+
+
+@pytest.mark.parametrize(("name", "state"), [
+    ("qstat-being-deleted", JobState.RUNNING), ("qstat-queue-suspended", JobState.SUSPENDED),
+    ("qstat-rerun", JobState.RUNNING), ("qstat-running-one-node-smp-2", JobState.RUNNING),
+])
+def test_other_real_states(name, state):
+    assert state in {job.state for job in status(name).values()}
+
+
+@pytest.mark.parametrize(("code", "state"), [
+    ("hRr", JobState.RUNNING), ("dhRr", JobState.RUNNING), ("dqw", JobState.PENDING), ("RtS", JobState.SUSPENDED),
+    ("z", JobState.FINISHED), ("d", JobState.UNKNOWN), ("E", JobState.UNKNOWN), ("rX", JobState.UNKNOWN),
+])
+def test_letters_say_the_state(code, state):
+    assert state_of(code) == state
+
+
+def test_an_error_with_exit_status_0_is_no_answer():
+    text = "<?xml version='1.0'?>\n<comunication_error >\n  <AN_status>11</AN_status>\n</comunication_error>\n"
+    with pytest.raises(QueryError, match="could not reach the qmaster"):
+        SGE.parse_status(Completed(("qstat",), 0, text, "error: commlib error"))
+
+
+def test_what_can_never_run_is_refused_at_once_with_advice():
+    assert SGE.submit_command(JobRequest("x", "/x"))[-2:] == ["-w", "e"]
+    with pytest.raises(SubmitError, match="no suitable queues: none can ever fulfil this request; ask for less"):
+        SGE.parse_job_id(captured(f"{VERSION}/qsub-too-many-slots"))
+
+
+def test_qdel_writes_its_errors_to_standard_output():
+    assert captured(f"{VERSION}/qdel-unknown-job").stderr == ""
+    SGE.parse_cancel(captured(f"{VERSION}/qdel-unknown-job"))
+    with pytest.raises(QueryError, match="privileges to delete"):
+        SGE.parse_cancel(captured(f"{VERSION}/qdel-not-mine"))
+
+
+def test_the_form_gets_queues_and_their_limits():
+    info = SGE.parse_info({"queues": captured(f"{VERSION}/info-queues")})
+    main, debug = sorted(info.queues, key=lambda queue: queue.name, reverse=True)
+    assert (main.name, main.max_walltime, main.max_nodes, main.cores, main.memory) == ("main.q", 86400, 3, 4, 6 * GIB)
+    assert (debug.name, debug.max_walltime, debug.max_nodes, debug.up) == ("debug.q", 1800, 1, True)
+    assert info.untold >= {"account", "gpus"}
+    disabled = SGE.parse_info({"queues": captured(f"{VERSION}/info-queues-debug-disabled")})
+    assert [queue.name for queue in disabled.queues if not queue.up] == ["debug.q"]
+
+
+@pytest.mark.parametrize(("fields", "environment"), [
+    ({}, ""), ({"cores": 1}, ""), ({"cores": 4}, "smp 4"), ({"nodes": 2}, "mpi-1 2"),
+    ({"nodes": 3, "cores": 4}, "mpi-4 12"),
+])
+def test_slots_are_those_of_all_nodes(fields, environment):
+    assert SGE.environment(JobRequest("x", "/x", **fields)) == environment
+
+
+def test_memory_is_asked_for_by_slot():
+    assert SGE.memory(JobRequest("x", "/x", cores=4, memory=8 * GIB)) == f"{2 * 1024 ** 2}K"
+
+
+def test_without_parallel_environments_there_is_one_core_on_one_node():
+    assert GridEngine().unsupported() == {"cores", "nodes", "qos"}
+    assert SGE.unsupported() == {"qos"}
