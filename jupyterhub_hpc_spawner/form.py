@@ -120,7 +120,8 @@ def _cluster_choices(info, user, policy):
     offered = {name: field for name, field in fields.items() if len(field[1]) > 1}
     offered.update({name: ("number" if name == "gpus" else "text", ()) for name in info.untold if name not in offered})
     if gpus:
-        offered.update(gpus=("number", ()), gpu_type=_select(((kind, kind) for kind in gpus if kind), "any"))
+        kinds = _select(((kind, kind) for kind in gpus if kind), "any")
+        offered.update({"gpus": ("number", ()), "gpu_type": kinds if any(gpus) else ("text", ())})
     return {"queue": fields["queue"], **offered}
 
 

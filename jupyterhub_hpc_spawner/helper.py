@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 
 MAX_INPUT = 4 * 1024 ** 2
-MAX_OUTPUT = 64 * 1024
+MAX_LOG = 64 * 1024
+MAX_OUTPUT = 32 * 1024 ** 2
 SESSION = re.compile(r"jupyter-[a-z0-9-]{1,80}")
 FILE = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
 VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|_?CONDOR|TORQUE|MUNGE|HPC_LOCAL)[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
@@ -77,8 +78,10 @@ def run(request):
     except subprocess.TimeoutExpired:
         return {"returncode": -1, "stdout": "", "stderr": f"{program} did not answer in {request['timeout']} s",
                 "timeout": True}
-    return {"returncode": done.returncode, "stdout": done.stdout[:MAX_OUTPUT].decode(errors="replace"),
-            "stderr": done.stderr[:MAX_OUTPUT].decode(errors="replace"), "timeout": False}
+    if len(done.stdout) > MAX_OUTPUT:  # an answer that is cut would say that the rest is not there
+        raise Refused(f"{program} printed more than {MAX_OUTPUT} bytes")
+    return {"returncode": done.returncode, "stdout": done.stdout.decode(errors="replace"),
+            "stderr": done.stderr[:MAX_LOG].decode(errors="replace"), "timeout": False}
 
 
 def end(request):
@@ -158,7 +161,7 @@ def _tail(path, lines):
         os.close(descriptor)
         return ""
     with open(descriptor, "rb") as log:
-        log.seek(max(0, found.st_size - MAX_OUTPUT))
+        log.seek(max(0, found.st_size - MAX_LOG))
         read = log.read().decode(errors="replace").splitlines()
     return "\n".join(read[max(0, len(read) - lines):])
 

@@ -68,9 +68,13 @@ class BatchSystem(Protocol):
         """The options that this system cannot express, ``nodes`` where a job has only one."""
 
 
+def own_words(completed):
+    """What a command that failed said, or at least its exit status."""
+    return completed.stderr.strip() or completed.stdout.strip() or f"exit status {completed.returncode}"
+
+
 def require_success(completed):
     """The same, where the command ended well; QueryError with the system's own words otherwise."""
     if completed.returncode != 0:
-        words = (completed.stderr or completed.stdout).strip() or f"exit status {completed.returncode}"
-        raise QueryError(f"{completed.argv[0]}: {words[:500]}")
+        raise QueryError(f"{completed.argv[0]}: {own_words(completed)[:500]}")
     return completed

@@ -10,7 +10,7 @@ from typing import ClassVar
 from ..errors import ParseError, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from . import pbs_info
-from .base import require_success
+from .base import own_words, require_success
 
 # qstat(1B), "job state"; on PBS a deleted job stays R until its processes have ended.
 STATES = {
@@ -59,7 +59,7 @@ class PBS:
         last = completed.stdout.strip().rpartition("\n")[2].strip()
         found = _ID.fullmatch(last)
         if completed.returncode != 0 or not found:
-            words = completed.stderr.strip() or completed.stdout.strip() or f"exit status {completed.returncode}"
+            words = own_words(completed)
             raise (QueryError if _NO_SERVER.search(words) else SubmitError)(words.replace("qsub: ", ""))
         # The number alone: qstat cuts the server's name, and qdel takes it as the default server's.
         return found[1]

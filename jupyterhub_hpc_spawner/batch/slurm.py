@@ -12,7 +12,7 @@ from typing import ClassVar
 from ..errors import ParseError, QueryError, SubmitError
 from ..model import ClusterInfo, JobState, JobStatus, Queue, Reservation
 from ..units import UnitError, parse_walltime
-from .base import require_success
+from .base import own_words, require_success
 
 _SEP = "\x1f"
 _STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L")
@@ -83,7 +83,7 @@ class Slurm:
         # "--parsable" prints "id" or "id;cluster"; a wrapper or plug-in may print lines before it.
         last = completed.stdout.strip().rpartition("\n")[2].partition(";")[0].strip()
         if completed.returncode != 0 or not re.fullmatch(r"[0-9]{1,20}", last):
-            words = completed.stderr.strip() or completed.stdout.strip() or f"exit status {completed.returncode}"
+            words = own_words(completed)
             words = words.replace("sbatch: error: ", "")
             raise (QueryError if _UNREACHABLE.search(words) else SubmitError)(words)
         return last

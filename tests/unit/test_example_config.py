@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-
+from types import SimpleNamespace
 
 import pytest
 from jupyterhub_hpc_spawner.batch.base import BatchSystem

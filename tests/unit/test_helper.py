@@ -165,9 +165,11 @@ def test_a_command_that_takes_too_long_is_ended_and_leaves_no_directory(user):
     assert not user.session.exists()
 
 
-def test_long_output_is_cut(user):
+def test_a_long_answer_comes_whole_and_one_that_is_too_long_not_at_all(user, monkeypatch):
     user.sbatch(text="#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' x\n")
-    assert user.ask("run", argv=["sbatch"])["stdout"] == "x" * 65536
+    assert user.ask("run", argv=["sbatch"])["stdout"] == "x" * 1000000
+    monkeypatch.setattr(helper, "MAX_OUTPUT", 999999)
+    assert "printed more than 999999 bytes" in run_here(user, argv=["sbatch"])["error"]
 
 
 RUN = '{"verb": "run", "argv": ["sbatch"], "timeout": 5, %s}'

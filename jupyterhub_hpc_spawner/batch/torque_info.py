@@ -1,0 +1,78 @@
+"""What Torque tells of its queues and nodes, for the form: ``qstat -Q -f``, ``qstat -B -f`` and ``pbsnodes -x``."""
+import re
+
+from ..model import ClusterInfo, Queue
+from ..units import UnitError, parse_memory, parse_walltime
+
+# A kind of GPU is a property of nodes, like a node type.
+_UNTOLD = frozenset({"account", "qos", "reservation", "gpu_type"})
+
+
+def parse(queues, server, nodes):
+    """ClusterInfo: every execution queue may use every node, but where it is bound to some by its needed property.
+
+    ``queues`` and ``server`` are what qstat printed, ``nodes`` the elements that pbsnodes did.
+    """
+    default = next((fields.get("default_queue") for fields in _records(server, "Server").values()), None)
+    found = tuple(_queue(name, fields, nodes, name == default)
+                  for name, fields in _records(queues, "Queue").items() if fields.get("queue_type") == "Execution")
+    return ClusterInfo(queues=found, untold=_UNTOLD if found else frozenset())
+
+
+def _records(text, kind):
+    """``Queue: batch`` and the indented ``name = value`` lines below it; a long value goes on after a tab."""
+    records, fields = {}, {}
+    for line in re.sub(r"\n\t", "", text).splitlines():
+        key, separator, value = (part.strip() for part in line.partition(" = " if line.startswith(" ") else ": "))
+        if line.startswith(" "):
+            fields[key] = value
+        elif key == kind:
+            fields = records.setdefault(value, {})
+    return records
+
+
+def _queue(name, fields, nodes, default):
+    needed = fields.get("resources_default.neednodes", "")
+    there = [node for node in nodes if not needed or needed in _properties(node)]
+    up = [node for node in there if not {"down", "offline"} & set(node.findtext("state", "").split(","))]
+    limit = _number(fields.get("resources_max.nodect"))
+    return Queue(
+        name=name, default=default, up=fields.get("enabled") == "True" and fields.get("started") == "True",
+        max_walltime=_seconds(fields.get("resources_max.walltime", "")),
+        default_walltime=_seconds(fields.get("resources_default.walltime", "")),
+        max_nodes=min(filter(None, (limit, len(there))), default=None), total_nodes=len(there),
+        idle_nodes=sum(node.findtext("state") == "free" and not node.findtext("jobs") for node in up),
+        cores=max((_number(node.findtext("np")) or 0 for node in up), default=0) or None,
+        memory=max(map(_memory, up), default=0) or None, gpus=_gpus(up),
+        features=tuple(dict.fromkeys(word for node in up for word in _properties(node))),
+    )
+
+
+def _properties(node):
+    return [word for word in node.findtext("properties", "").split(",") if word]
+
+
+def _gpus(nodes):
+    most = max((_number(node.findtext("gpus")) or 0 for node in nodes), default=0)
+    return {"": most} if most else {}
+
+
+def _memory(node):
+    """``physmem=24684084kb`` of what the node's pbs_mom reports."""
+    found = re.search(r"(?:^|,)physmem=(\w+)", node.findtext("status", ""))
+    try:
+        return parse_memory(found[1]) if found else 0
+    except UnitError:
+        return 0
+
+
+def _number(text):
+    return int(text) if re.fullmatch("[0-9]{1,9}", text or "") else None
+
+
+def _seconds(text):
+    """``24:00:00``; a bare number is seconds."""
+    try:
+        return _number(text) or parse_walltime(text)
+    except UnitError:
+        return None
