@@ -94,7 +94,8 @@ class PBS:
         return ["pbs_tmrsh", "{node}"]
 
     def mpi_run(self, request):
-        return []
+        # An Open MPI that was built for PBS. MPICH's mpiexec hands pbs_tmrsh a line for a shell, which it is not.
+        return [["mpiexec", "-n", "{total}", "--map-by", "ppr:{per_node}:node", "--oversubscribe"]]
 
     def unsupported(self):
         return frozenset({"qos"})

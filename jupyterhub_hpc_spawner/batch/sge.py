@@ -100,7 +100,9 @@ class GridEngine:
         return ["qrsh", "-inherit", "-nostdin", "{node}", "{command}"]
 
     def mpi_run(self, request):
-        return []
+        # MPICH and its kin, then an Open MPI that was built for Grid Engine.
+        return [["mpiexec", "-n", "{total}", "-ppn", "{per_node}", "-hosts", "{nodes}", "-launcher", "sge"],
+                ["mpiexec", "-n", "{total}", "--map-by", "ppr:{per_node}:node", "--oversubscribe"]]
 
     def unsupported(self):
         missing = {"cores"} if not self.smp_environment else set()

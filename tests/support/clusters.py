@@ -11,7 +11,7 @@ class Cluster:
     """A script that makes a cluster; users alice and bob. Subclasses say what the scenario needs to know.
 
     ``two_nodes`` are options for two nodes of two cores; ``refusals`` are pairs of options and what the user is told;
-    ``queued`` are words that the waiting page may show of a job behind others.
+    ``queued`` are words that the waiting page may show of a job behind others; ``mpi``: its mpiexec suits our MPICH.
     """
 
     system = ""
@@ -20,6 +20,7 @@ class Cluster:
     two_nodes = {}
     refusals = ()
     queued = ()
+    mpi = True
 
     def __init__(self):
         self._script("start", check=True)
@@ -69,12 +70,20 @@ class Cluster:
     def cancel(self, user, *jobs):
         raise NotImplementedError
 
+    def kill(self, user, *jobs):
+        """End jobs without a word to them."""
+        raise NotImplementedError
+
     def fill(self, user):
         """Take all nodes for a while; the job's id."""
         raise NotImplementedError
 
     def records(self, job):
         """All that the batch system tells anybody, and the owner, of a job."""
+        raise NotImplementedError
+
+    def hide_jobs(self, hidden):
+        """Whether users see the jobs of others, as a site may set it."""
         raise NotImplementedError
 
 
@@ -107,6 +116,9 @@ class SlurmCluster(Cluster):
     def cancel(self, user, *jobs):
         self.run(user, "scancel", *jobs)
 
+    def kill(self, user, *jobs):
+        self.run(user, "scancel", "-f", "-s", "KILL", *jobs)
+
     def fill(self, user):
         return self.run(user, "sbatch", "--parsable", "-A", "geo", "-N3", "--exclusive", "-t", "10", "--wrap",
                         "sleep 600").stdout.strip()
@@ -116,6 +128,13 @@ class SlurmCluster(Cluster):
                         self.run("bob", "scontrol", "show", "step", job).stdout,
                         self.run("bob", "sacct", "-P", "-j", job, "-o", "ALL").stdout,
                         self.run("alice", "scontrol", "write", "batch_script", job, "-").stdout))
+
+
+    def hide_jobs(self, hidden):
+        conf = Path(self.environment["SLURM_CONF"])
+        lines = [line for line in conf.read_text().splitlines() if not line.startswith("PrivateData")]
+        conf.write_text("\n".join([*lines, *(["PrivateData=jobs"] if hidden else []), ""]))
+        self.admin("scontrol", "reconfigure")
 
 
 class GridEngineCluster(Cluster):
@@ -161,6 +180,7 @@ class PBSCluster(Cluster):
     system = "pbs"
     nodes = ("p1", "p2", "p3")
     two_nodes = {"nodes": 2, "cores": 2, "account": "geo"}
+    mpi = False
     queued = ("Not enough free nodes", "Insufficient amount of resource", "Job would conflict")
     refusals = (
         ({"qos": "noqos"}, "qos: cannot be chosen on this cluster"),
@@ -183,6 +203,9 @@ class PBSCluster(Cluster):
     def cancel(self, user, *jobs):
         self.run(user, "qdel", *jobs)
 
+    def kill(self, user, *jobs):
+        self.run(user, "qdel", "-W", "force", *jobs)
+
     def fill(self, user):
         return self.run(user, "qsub", "-f", "-o", "/dev/null", "-j", "oe", "-l", "select=3:ncpus=4", "-l",
                         "place=scatter", "--", "/bin/sleep", "600").stdout.strip()
@@ -190,6 +213,9 @@ class PBSCluster(Cluster):
     def records(self, job):
         return "".join((self.run("bob", "qstat", "-f", job).stdout, self.run("bob", "qstat", "-x", "-f", job).stdout,
                         self.run("alice", "qstat", "-f", job).stdout))
+
+    def hide_jobs(self, hidden):
+        self.admin("qmgr", "-c", f"set server query_other_jobs = {not hidden}")
 
 
 SYSTEMS = {"slurm": SlurmCluster, "sge": GridEngineCluster}

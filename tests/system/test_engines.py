@@ -1,0 +1,37 @@
+"""IPyParallel on two nodes of every batch system; how it is closed to others is in test_ipyparallel.py."""
+from support.kernel import run_code
+
+ENGINES = """
+import json, os, socket, time
+import ipyparallel as ipp
+
+def facts():
+    return json.load(open(os.environ["HPC_SESSION_FILE"]))["runtimes"]["ipyparallel"]
+
+deadline = time.monotonic() + 60
+while facts()["state"] == "starting" and time.monotonic() < deadline:
+    time.sleep(0.1)
+client = ipp.Client(os.environ["IPP_CLIENT_FILE"])
+client.wait_for_engines(4, timeout=60, interactive=False)
+print(*client[:].apply_sync(socket.gethostname))
+print(facts()["mpi"], facts().get("mpi_error", "")[-200:])
+
+def rank():
+    from mpi4py import MPI
+    return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1)
+
+print(client[:].apply_sync(rank) if facts()["mpi"] else "")
+"""
+
+
+def test_engines_are_on_both_nodes_and_one_mpi_program_where_the_system_can(idle):
+    options = {**idle.cluster.two_nodes, "ipyparallel": True, "ipyparallel_engines_per_node": 2}
+    assert idle.spawn("alice", options)[-1].get("ready")
+    printed = run_code(idle.server_url("alice"), idle.user_token("alice"), ENGINES).splitlines()
+    hosts = printed[0].split()
+    assert len(hosts) == 4 and len(set(hosts)) == 2
+    assert printed[1].split()[0] == str(idle.cluster.mpi), printed
+    if idle.cluster.mpi:
+        assert printed[2] == "[(0, 4), (1, 4), (2, 4), (3, 4)]"
+    idle.stop_server("alice")
+    idle.assert_nothing_left("alice")
