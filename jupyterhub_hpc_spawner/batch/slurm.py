@@ -10,13 +10,12 @@ from datetime import datetime, timezone
 from typing import ClassVar
 
 from ..errors import ParseError, QueryError, SubmitError
-from ..model import ClusterInfo, JobState, JobStatus, Queue, Reservation
-from ..units import UnitError, parse_walltime
+from ..model import JobState, JobStatus
+from . import slurm_info
 from .base import own_words, require_success
+from .slurm_info import SEP, duration
 
-_SEP = "\x1f"
 _STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L")
-_QUEUE_FIELDS = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%s")
 
 # https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES; while COMPLETING, processes may still be there.
 _STATES = {
@@ -90,7 +89,7 @@ class Slurm:
 
     def status_command(self):
         # "-t all": a job that ended stays listed for MinJobAge, so its end comes with a state and not as silence.
-        return ["squeue", "-h", "-a", "-t", "all", "-o", _SEP.join(_STATUS_FIELDS)]
+        return ["squeue", "-h", "-a", "-t", "all", "-o", SEP.join(_STATUS_FIELDS)]
 
     def parse_status(self, completed):
         require_success(completed)
@@ -98,7 +97,7 @@ class Slurm:
             raise QueryError(completed.stderr.strip()[:500])
         jobs = {}
         for line in completed.stdout.split("\n"):
-            fields = line.split(_SEP)
+            fields = line.split(SEP)
             if not line:
                 continue
             if len(fields) != len(_STATUS_FIELDS):
@@ -114,23 +113,10 @@ class Slurm:
             require_success(completed)
 
     def info_commands(self):
-        return {
-            "queues": ["sinfo", "-h", "-a", "-o", _SEP.join(_QUEUE_FIELDS)],
-            "partitions": ["scontrol", "show", "partition", "-o"],
-            "accounts": ["sacctmgr", "-n", "-P", "show", "assoc", "format=User,Account,QOS"],
-            "reservations": ["scontrol", "show", "reservation", "-o"],
-        }
+        return slurm_info.COMMANDS
 
     def parse_info(self, answers):
-        accounts, qos = _accounts(answers["accounts"]) if "accounts" in answers else ({}, {})
-        details = _records(answers["partitions"], "PartitionName") if "partitions" in answers else {}
-        return ClusterInfo(
-            queues=_queues(answers["queues"], details) if "queues" in answers else (),
-            accounts=accounts,
-            qos=qos,
-            reservations=_reservations(answers["reservations"]) if "reservations" in answers else (),
-            untold=frozenset() if accounts else frozenset({"account"}),
-        )
+        return slurm_info.parse(answers)
 
     def remote_run(self, request):
         return [*_STEP, f"--nodes={request.nodes}", f"--ntasks={request.nodes}", "--ntasks-per-node=1"]
@@ -153,7 +139,7 @@ def _status(code, reason, host, nodes, start, left):
         can_start=can_start or state != JobState.PENDING, explanation=words if state == JobState.PENDING else "",
         host="" if host == "n/a" else host, nodes=nodes,
         start_estimate=_time(start) if state == JobState.PENDING else None,
-        time_left=_duration(left),
+        time_left=duration(left),
     )
 
 
@@ -162,94 +148,3 @@ def _time(text):
         return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
     except ValueError:
         return None
-
-
-def _duration(text):
-    """Seconds; None for UNLIMITED, INVALID, NOT_SET, infinite and the like. ``30:00`` is 30 minutes."""
-    try:
-        return parse_walltime(text)
-    except UnitError:
-        return None
-
-
-def _number(text):
-    """``4`` of ``4+``, as sinfo(1) prints where nodes differ; None of UNLIMITED."""
-    match = re.match(r"\d+", text)
-    return int(match.group()) if match else None
-
-
-def parse_gres(text):
-    """GPUs a node by type, ``""`` for an untyped one: ``gpu:a100:4(S:0,1),gpu:2`` to ``{"a100": 4, "": 2}``."""
-    gpus = {}
-    for item in re.sub(r"\([^)]*\)", "", text).split(","):
-        kind, *rest = item.strip().split(":")
-        if kind == "gpu" and rest:
-            count = int(rest[-1]) if rest[-1].isdecimal() else 1
-            gpu_type = rest[0] if not rest[0].isdecimal() else ""
-            gpus[gpu_type] = max(gpus.get(gpu_type, 0), count)
-    return gpus
-
-
-def _records(completed, key):
-    """The lines of ``scontrol show -o`` as dicts, by the value of ``key``."""
-    records = {}
-    for line in completed.stdout.splitlines():
-        fields = dict(re.findall(r"(\S+?)=(\S*)", line))
-        if key in fields:
-            records[fields[key]] = fields
-    return records
-
-
-def _queues(completed, details):
-    """One Queue a partition: sinfo prints a line for each kind of node, so the largest node counts."""
-    found = {}
-    for line in filter(None, completed.stdout.split("\n")):
-        fields = line.split(_SEP)
-        if len(fields) != len(_QUEUE_FIELDS) or not fields[3].isdecimal():
-            raise ParseError("a line without the requested fields", completed)
-        name, up, limit, nodes, state, cores, memory, features, gres, _ = fields
-        row = found.setdefault(name, {"total": 0, "idle": 0, "cores": 0, "memory": 0, "features": {}, "gpus": {},
-                                      "up": up == "up", "limit": _duration(limit)})
-        row["total"] += int(nodes)
-        row["idle"] += int(nodes) if state.rstrip("*~#!%$@^-") == "idle" else 0
-        row["cores"] = max(row["cores"], _number(cores) or 0)
-        row["memory"] = max(row["memory"], (_number(memory) or 0) * 1024 ** 2)
-        row["features"].update(dict.fromkeys(f for f in features.split(",") if f and f != "(null)"))
-        for gpu_type, count in parse_gres(gres).items():
-            row["gpus"][gpu_type] = max(row["gpus"].get(gpu_type, 0), count)
-    return tuple(_queue(name, row, details.get(name, {})) for name, row in found.items())
-
-
-def _queue(name, row, detail):
-    most = _number(detail.get("MaxNodes", ""))
-    allowed = detail.get("AllowAccounts", "ALL")
-    return Queue(
-        name=name, default=detail.get("Default") == "YES", up=row["up"],
-        max_walltime=row["limit"], default_walltime=_duration(detail.get("DefaultTime", "")),
-        max_nodes=min(most, row["total"]) if most is not None else row["total"],
-        total_nodes=row["total"], idle_nodes=row["idle"],
-        cores=row["cores"] or None, memory=row["memory"] or None, gpus=row["gpus"],
-        features=tuple(row["features"]), accounts=None if allowed == "ALL" else tuple(allowed.split(",")),
-    )
-
-
-def _accounts(completed):
-    accounts, qos = {}, {}
-    for line in filter(None, completed.stdout.split("\n")):
-        user, _, rest = line.partition("|")
-        account, _, names = rest.partition("|")
-        if user and account:
-            accounts.setdefault(user, {})[account] = None
-            qos.setdefault(user, {}).update(dict.fromkeys(filter(None, names.split(","))))
-    return ({user: tuple(names) for user, names in accounts.items()},
-            {user: tuple(names) for user, names in qos.items()})
-
-
-def _reservations(completed):
-    def names(fields, key):
-        return () if fields.get(key, "(null)") == "(null)" else tuple(fields[key].split(","))
-
-    return tuple(
-        Reservation(name, names(fields, "Users"), names(fields, "Accounts"), fields.get("State") == "ACTIVE")
-        for name, fields in _records(completed, "ReservationName").items()
-    )

@@ -61,8 +61,9 @@ class Runtime:
         await asyncio.gather(*(child.end(GRACE) for child in self.running.values()))
 
     async def _start_engines(self):
-        why = "mpi4py is not installed"
-        for words in self.plan["mpi_run"] if find_spec("mpi4py") else []:
+        ways = self.plan["mpi_run"] if find_spec("mpi4py") else []
+        why = "there is no way to start MPI programs here" if find_spec("mpi4py") else "mpi4py is not installed"
+        for words in ways:
             why = "%s is not in PATH" % words[0]
             if shutil.which(words[0]):
                 words = [word.format(per_node=self.per_node, total=self.total, nodes=",".join(self.launcher.nodes))

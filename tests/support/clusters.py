@@ -12,6 +12,7 @@ class Cluster:
 
     ``two_nodes`` are options for two nodes of two cores; ``refusals`` are pairs of options and what the user is told;
     ``queued`` are words that the waiting page may show of a job behind others; ``mpi``: its mpiexec suits our MPICH.
+    ``form`` is what the form offers by field: choices, "text", the largest number, or None where it is left out.
     """
 
     system = ""
@@ -21,6 +22,7 @@ class Cluster:
     refusals = ()
     queued = ()
     mpi = True
+    form = {}
 
     def __init__(self):
         self._script("start", check=True)
@@ -92,6 +94,8 @@ class SlurmCluster(Cluster):
     nodes = ("n1", "n2", "n3")
     two_nodes = {"nodes": 2, "cores": 2, "account": "geo"}
     queued = ("next in line", "other jobs are ahead")
+    form = {"queue": ["normal", "debug", "low"], "account": ["bio", "geo"], "qos": ["normal", "short"], "nodes": "3",
+            "node_type": ["mc", "himem"], "gpus": "2", "gpu_type": ["a100"], "cores": "4"}
     refusals = (
         ({"account": "nope"}, "account: there is no 'nope' here; choose one of"),
         ({"qos": "noqos"}, "qos: there is no 'noqos' here; choose one of"),
@@ -129,7 +133,6 @@ class SlurmCluster(Cluster):
                         self.run("bob", "sacct", "-P", "-j", job, "-o", "ALL").stdout,
                         self.run("alice", "scontrol", "write", "batch_script", job, "-").stdout))
 
-
     def hide_jobs(self, hidden):
         conf = Path(self.environment["SLURM_CONF"])
         lines = [line for line in conf.read_text().splitlines() if not line.startswith("PrivateData")]
@@ -143,6 +146,8 @@ class GridEngineCluster(Cluster):
     settings = {"smp_environment": "smp", "parallel_environment": "mpi-{cores}"}
     two_nodes = {"nodes": 2, "cores": 2, "account": "geo"}
     queued = ("next in line", "ahead of it")
+    form = {"queue": ["main.q", "debug.q"], "account": "text", "qos": None, "nodes": "3", "node_type": None,
+            "gpu_type": "text", "cores": "4"}
     refusals = (
         ({"account": "nope"}, 'The batch system refused the job: job rejected: the requested project "nope"'),
         ({"qos": "noqos"}, "qos: cannot be chosen on this cluster"),
@@ -181,6 +186,8 @@ class PBSCluster(Cluster):
     nodes = ("p1", "p2", "p3")
     two_nodes = {"nodes": 2, "cores": 2, "account": "geo"}
     mpi = False
+    form = {"queue": ["workq", "debug"], "account": "text", "qos": None, "nodes": "3", "node_type": ["himem"],
+            "gpus": "2", "gpu_type": ["a100"], "cores": "4"}
     queued = ("Not enough free nodes", "Insufficient amount of resource", "Job would conflict")
     refusals = (
         ({"qos": "noqos"}, "qos: cannot be chosen on this cluster"),

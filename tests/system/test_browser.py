@@ -11,26 +11,6 @@ from support.kernel import run_code
 ONLY = ("slurm",)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if not chrome.CHROMIUM:
-        pytest.skip("Chromium is not installed")
-    with chrome.chromium() as browser:
-        yield browser
-
-
-@pytest.mark.parametrize(("dark", "phone"), [(False, False), (True, False), (False, True)])
-def test_the_form_shows_the_clusters_choices(idle, browser, dark, phone):
-    with chrome.page(browser, dark, phone) as page:
-        chrome.log_in(page, idle.url, "alice")
-        page.goto(f"{idle.url}/hub/spawn/alice")
-        chrome.picture(page, f"form-{'dark' if dark else 'light'}{'-phone' if phone else ''}")
-        assert page.locator("#hpc-queue option").all_inner_texts()[1].startswith("normal (")
-        assert page.locator("#hpc-account option").all_inner_texts() == ["your default one", "bio", "geo"]
-        assert page.locator("#hpc-nodes").get_attribute("max") == "3"
-        assert "himem" in page.locator("#hpc-node_type option").all_inner_texts()
-
-
 @pytest.mark.parametrize("javascript", [True, False])
 def test_from_the_form_to_a_connected_notebook(idle, browser, javascript):
     with chrome.page(browser, javascript=javascript) as page:

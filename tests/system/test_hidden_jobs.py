@@ -1,4 +1,4 @@
-"""A site where users, the Hub's account among them, do not see each other's jobs: sessions live and end all the same."""
+"""A site where users, the Hub's account among them, do not see each other's jobs: sessions live and end as ever."""
 import pytest
 from support.running_hub import wait_for
 

@@ -3,7 +3,8 @@ import pytest
 from captured import SEPARATOR, captured
 from hypothesis import given
 from hypothesis import strategies as st
-from jupyterhub_hpc_spawner.batch.slurm import Slurm, parse_gres
+from jupyterhub_hpc_spawner.batch.slurm import Slurm
+from jupyterhub_hpc_spawner.batch.slurm_info import parse_gres
 from jupyterhub_hpc_spawner.errors import ParseError, QueryError
 from jupyterhub_hpc_spawner.model import ClusterInfo, Completed, JobRequest, Reservation
 
