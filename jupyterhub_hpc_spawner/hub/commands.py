@@ -26,15 +26,20 @@ async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity)
             *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd="/", start_new_session=True, **identity)
     except OSError as error:
         raise QueryError(f"{argv[0]} cannot be run: {error.strerror}") from error
+    talk = asyncio.ensure_future(_talk(process, stdin, limit))
     try:
-        stdout, stderr = await asyncio.wait_for(_talk(process, stdin, limit), timeout)
-    except BaseException as error:
+        # Not wait_for: before Python 3.12 it may lose a cancellation, and a poller that is not cancelled keeps the
+        # Hub from ending.
+        done, _ = await asyncio.wait([talk], timeout=timeout)
+        if not done:
+            raise QueryError(f"{argv[0]} did not answer within {timeout:g} s")
+        stdout, stderr = talk.result()
+    except BaseException:
+        talk.cancel()
         # The whole group: the program may have ended and left others behind that hold its output.
         _kill(process)
         # Bounded: with output that nobody reads any more, asyncio may wait for its pipes for ever.
         await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=REAP_TIMEOUT)
-        if isinstance(error, asyncio.TimeoutError):
-            raise QueryError(f"{argv[0]} did not answer within {timeout:g} s") from None
         raise
     return Completed(tuple(argv), process.returncode, stdout, stderr)
 

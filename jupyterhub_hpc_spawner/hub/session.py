@@ -117,7 +117,7 @@ class Session:
         if status.state == JobState.PENDING:
             if status.can_start:
                 why = f": {status.explanation}" if status.explanation else ""
-                when = f" Expected to start at {status.start_estimate:%Y-%m-%d %H:%M}." if status.start_estimate else ""
+                when = f" Expected to start at {_local(status.start_estimate)}." if status.start_estimate else ""
                 self.tell(30, f"Job {self.state.job_id} is waiting in the queue{why}.{when}")
             else:
                 self.tell(30, f"Job {self.state.job_id} will never start as it stands: {status.explanation} "
@@ -138,3 +138,8 @@ class Session:
         finally:
             for task in waits:
                 task.cancel()
+
+
+def _local(time):
+    """In the Hub's own time zone, with its name: batch systems are asked in UTC."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M %Z}"

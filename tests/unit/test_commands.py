@@ -179,3 +179,16 @@ async def test_a_command_as_the_user_comes_back_as_it_ended(tmp_path, answer, er
     else:
         done = await asked
         assert (done.argv, done.returncode, done.stdout, done.stderr) == (("sbatch",), 3, "a", "b")
+
+
+async def test_a_cancellation_is_not_lost_in_the_moment_of_the_answer(monkeypatch):
+    """Or whoever asks again and again never ends, and the Hub with it: wait_for of Python 3.11 loses it."""
+    async def talk(process, stdin, limit):
+        await process.wait()
+        asyncio.get_running_loop().call_soon(asking.cancel)
+        return "", ""
+
+    monkeypatch.setattr(commands, "_talk", talk)
+    asking = asyncio.ensure_future(commands.run(["true"], env={"PATH": "/usr/bin:/bin"}, timeout=5))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
