@@ -1,4 +1,4 @@
-"""A Hub in front of a Slurm cluster. Change what is marked CHANGE; docs/install-slurm.md has the other steps."""
+"""A Hub in front of a Slurm cluster. Change what is marked CHANGE; docs/install.md has the other steps."""
 c = get_config()  # noqa: F821 (JupyterHub defines it)
 
 # --- Who may log in -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import pwd
 from pathlib import Path
 
 import pytest
+from fakes.toy import Toy
 from support.running_hub import ENVIRONMENTS, RunningHub, wait_for
 
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -91,3 +92,49 @@ def idle(hub):
     yield hub
     hub.end_session()
     (hub.home / ".jupyterhub.env").unlink(missing_ok=True)
+
+
+TOY_CONFIG = """
+c.HPCSpawner.batch_system = "{system}"
+c.HPCSpawner.batch_settings = {settings}
+c.HPCSpawner.command_environment = {{"PATH": "{toy.bin}"}}
+c.HPCSpawner.environments = {{"test": {{"path": "{environment}"}}, "light": {{"path": "{toy.light}"}}}}
+c.HPCSpawner.status_interval = 0.5
+c.HPCSpawner.command_timeout = 2
+c.HPCSpawner.start_timeout = 60
+c.HPCSpawner.poll_interval = 1
+"""
+
+
+class ToyHub(LocalHub):
+    """A Hub on a toy scheduler, see ``tests/fakes``. The software environment ``light`` has a server that is there at
+    once and does nothing."""
+
+    def __init__(self, directory, environment, system, settings):
+        self.toy = Toy(Path(directory) / "toy", system)
+        extra = TOY_CONFIG.format(system=system, settings=settings, toy=self.toy, environment=environment)
+        super().__init__(directory, environment, extra)
+        (self.home / ".bash_profile").write_text(self.toy.profile)
+
+    def clean(self):
+        """No session, no job, no trouble."""
+        self.toy.faults()
+        self.toy.control()
+        (self.home / ".jupyterhub.env").unlink(missing_ok=True)
+        self.end_session()
+        self.toy.end()
+
+    def begin(self, **options):
+        """Ask for a session; its progress is not waited for."""
+        answer = self.api("POST", f"/users/{self.user}/server", {"user_options": options})
+        assert answer.status < 300, answer
+
+    def assert_nothing_left(self):
+        wait_for(lambda: not self.toy.jobs(), 20, lambda: f"the system still has jobs: {self.toy.jobs()}")
+        super().assert_nothing_left()
+
+
+@pytest.fixture(scope="session")
+def make_toy_hub():
+    """ToyHub, for test modules: several directories have a module of the name conftest."""
+    return ToyHub

@@ -80,10 +80,9 @@ class RunningHub:
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
-                # Seen twice, not understood yet: JupyterHub has said "...done" and waits for a task it has cancelled.
-                print(f"the Hub did not end by itself:\n{self.log.read_text()[-1000:]}")
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait(20)
+                raise AssertionError(f"the Hub did not end by itself:\n{self.log.read_text()[-2000:]}") from None
         if number == signal.SIGKILL:
             return
         pid = self.directory / "proxy.pid"

@@ -3,10 +3,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jupyterhub_hpc_spawner.batch import GROUP
 from jupyterhub_hpc_spawner.batch.base import BatchSystem
 from jupyterhub_hpc_spawner.batch.slurm import Slurm
 from jupyterhub_hpc_spawner.errors import OptionErrors
@@ -18,6 +21,11 @@ from jupyterhub_hpc_spawner.units import parse_memory, parse_walltime
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.name for path in (ROOT / "example_config").glob("*.py"))
+CLUSTERS = ("slurm.py", "pbs.py", "gridengine.py")
+SYSTEMS = {entry.name: entry for entry in entry_points(group=GROUP) if entry.value.startswith("jupyterhub_hpc_spawner")}
+# Where the settings of each batch system are described.
+PAGES = {"slurm": "install-slurm.md", "pbs": "install-pbs.md", "sge": "install-grid-engine.md",
+         "torque": "other-batch-systems.md", "lsf": "other-batch-systems.md", "condor": "other-batch-systems.md"}
 GIB = 1024 ** 3
 
 
@@ -61,8 +69,9 @@ def test_the_demo_needs_no_batch_system_and_a_password():
     assert f"environment={sys.prefix}\n" in render(made, {})
 
 
-def test_the_slurm_example_lets_sessions_outlive_the_hub_and_wait_in_the_queue():
-    made = spawner("slurm.py")
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_an_example_for_a_cluster_lets_sessions_outlive_the_hub_and_wait_in_the_queue(name):
+    made = spawner(name)
     assert made.parent.cleanup_servers is False and made.parent.concurrent_spawn_limit == 0
     assert made.start_timeout >= 3600 and made.http_timeout >= 120
     assert made.parent.hub_connect_url.startswith("http://hub.cluster.example")
@@ -71,6 +80,22 @@ def test_the_slurm_example_lets_sessions_outlive_the_hub_and_wait_in_the_queue()
 def test_the_slurm_example_fills_in_walltime_and_environment():
     script = render(spawner("slurm.py"), {})
     assert "#SBATCH --time=04:00:00\n" in script and "environment=/opt/jupyter\n" in script
+
+
+@pytest.mark.parametrize(("name", "raw", "lines"), [
+    ("pbs.py", {}, ["#PBS -l select=1:ncpus=1:mem=4194304kb", "#PBS -l walltime=04:00:00"]),
+    ("pbs.py", {"nodes": 2, "cores": 4, "memory": "8G", "gpus": 1, "gpu_type": "a100", "node_type": "skylake"},
+     ["#PBS -l select=2:ncpus=4:mem=8388608kb:ngpus=1:gpu_type=a100:model=skl", "#PBS -l place=scatter"]),
+    ("gridengine.py", {}, ["#$ -l mem_free=4194304K", "#$ -l h_rt=04:00:00"]),
+    ("gridengine.py", {"cores": 4, "node_type": "large-memory"}, ["#$ -pe smp 4", "#$ -l himem"]),
+    ("gridengine.py", {"nodes": 2, "cores": 4}, ["#$ -pe jupyter-4 8", "#$ -l mem_free=1048576K"]),
+])
+def test_the_examples_for_pbs_and_grid_engine_ask_for_it_in_their_words(name, raw, lines):
+    assert set(lines) <= set(render(spawner(name), raw).splitlines())
+
+
+def test_the_grid_engine_example_offers_only_cores_that_have_a_parallel_environment():
+    assert refused(spawner("gridengine.py"), {"nodes": 2, "cores": 3}) == ["cores"]
 
 
 def test_the_policy_keeps_what_slurm_py_sets():
@@ -182,11 +207,28 @@ def test_the_template_in_the_documentation_renders(tmp_path):
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_every_batch_system_is_in_the_readmes_table():
+    assert set(SYSTEMS) >= {*PAGES, "local"}
+    for name in SYSTEMS:
+        assert f"\n| `{name}` " in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_setting_of_a_batch_system_is_on_its_page_with_its_default(name):
+    for field in fields(SYSTEMS[name].load()):
+        default = field.default if isinstance(field.default, bool) else json.dumps(field.default)
+        assert f"\n| `{field.name}` | `{default}` |" in (ROOT / "docs" / PAGES[name]).read_text()
+
+
+@pytest.mark.parametrize("page", ["../README.md", "../CHANGELOG.md", *sorted(
+    path.name for path in (ROOT / "docs").glob("*.md"))])
 def test_links_lead_somewhere_and_code_is_code(page):
-    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / page).read_text()):
+    here = ROOT / "docs" / page
+    for target in re.findall(r"\]\(([^)]+)\)", here.read_text()):
         path, _, anchor = target.partition("#")
-        found = ROOT / "docs" / (path or page)
+        if "://" in path:
+            continue
+        found = here.parent / path if path else here
         assert found.exists(), target
         assert not anchor or anchor in anchors(found), target
     for code in blocks(page, "python"):

@@ -1,0 +1,296 @@
+"""Each batch system's whole road in a real Hub, on the toy schedulers of ``tests/fakes``."""
+import signal
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from threading import Semaphore
+
+import pytest
+from fakes.toy import nodes_can_have_names
+from support.kernel import run_code
+from support.running_hub import ENVIRONMENTS, wait_for
+
+from jupyterhub_hpc_spawner.batch import make_batch_system
+
+SYSTEMS = {
+    "slurm": {}, "pbs": {}, "torque": {}, "lsf": {}, "condor": {},
+    "sge": {"smp_environment": "smp", "parallel_environment": "mpi-{cores}"},
+}
+# All that the form asks of a job, what the job then has, and where a system has its own names. No value is a default.
+FORM = {"queue": "low", "account": "geo", "qos": "high", "reservation": "R7", "node_type": "himem", "nodes": 2,
+        "cores": 2, "memory": "4G", "gpus": 1, "gpu_type": "a100", "walltime": "2h"}
+JOB = {"queue": "low", "account": "geo", "qos": "high", "reservation": "R7", "constraint": "himem", "nodes": 2,
+       "cores": 2, "memory": 4 * 1024 ** 3, "gpus": 1, "gpu_type": "a100", "walltime": 7200}
+OWN_FORM = {"sge": {"queue": "low.q", "reservation": "7"}}
+OWN_JOB = {"sge": {"queue": "low.q", "reservation": "7"},
+           "pbs": {"queue": "R7", "reservation": None, "constraint": "himem=True"}}
+WAITING = {"slurm": "next in line, waiting for nodes", "pbs": "Not enough free nodes",
+           "torque": "Not enough of the right type of nodes", "lsf": "waiting for nodes that have what it asks for"}
+REFUSAL = {
+    "slurm": "Invalid account or account/partition combination",
+    "pbs": "Job violates queue and/or server resource limits",
+    "torque": "Job exceeds queue resource limits", "lsf": "RUNLIMIT: Cannot exceed queue's hard limit(s)",
+    "condor": "would exceed MAX_JOBS_PER_OWNER", "sge": 'no access to project "bio"',
+}
+CONNECT = """
+from dask.distributed import Client
+client = Client()
+client.wait_for_workers({count}, timeout=30)
+print(*sorted(worker["name"] for worker in client.scheduler_info()["workers"].values()))
+"""
+# The job is there, its server never; the file says that it has begun.
+NEVER_READY = 'touch "$HOME/waits"; while :; do sleep 0.05; done\n'
+
+# (what happens, on which system's Hub)
+SCENARIOS = []
+
+
+def scenario(*systems):
+    """To be played on these systems' Hubs; left out, on all."""
+    def add(function):
+        SCENARIOS.extend((function, system) for system in systems or SYSTEMS)
+        return function
+    return add
+
+
+class Everywhere:
+    """Plays the chosen scenarios: on each Hub one after the other, on the Hubs side by side, as most of it is waiting.
+
+    ``ends`` has for each the Future of its end.
+    """
+
+    def __init__(self, make_hub, directories, chosen):
+        self.make_hub = make_hub
+        self.ends = {pair: Future() for pair in chosen}
+        self.servers = Semaphore(2)
+        systems = list(dict.fromkeys(system for _, system in chosen))
+        self.pool = ThreadPoolExecutor(len(systems))
+        for number, system in enumerate(systems):
+            mine = [function for function, of in chosen if of == system]
+            # Each begins elsewhere, so that the heavy one does not come everywhere at once.
+            start = number % len(mine)
+            self.pool.submit(self._play, directories.mktemp(system), system, mine[start:] + mine[:start])
+
+    def _play(self, directory, system, scenarios):
+        hub = self.make_hub(directory, ENVIRONMENTS[0], system, SYSTEMS[system])
+        try:
+            hub.start().add_user(hub.user)
+            for function in scenarios:
+                self._play_one(hub, function, self.ends[function, system])
+        except BaseException as error:
+            for function in scenarios:
+                if not self.ends[function, system].done():
+                    self.ends[function, system].set_exception(error)
+        finally:
+            hub.toy.end()
+            hub.stop()
+
+    def _play_one(self, hub, function, end):
+        try:
+            hub.clean()
+            with self.servers if function in HEAVY else nullcontext():
+                function(hub)
+            assert not hub.toy.strange
+            end.set_result(None)
+        except Exception as error:
+            end.set_exception(error)
+        finally:
+            hub.clean()
+
+
+@pytest.fixture(scope="module")
+def everywhere(request, tmp_path_factory, make_toy_hub):
+    if not ENVIRONMENTS:
+        pytest.skip("HPC_TEST_ENVIRONMENTS names no environment; run the tests with make")
+    if not nodes_can_have_names():
+        pytest.skip("this account may not give a process a host name of its own")
+    chosen = [(item.callspec.params["function"], item.callspec.params["system"])
+              for item in request.session.items if getattr(item, "module", None) is request.module]
+    everywhere = Everywhere(make_toy_hub, tmp_path_factory, chosen)
+    yield everywhere
+    everywhere.pool.shutdown()
+
+
+def own(table, hub):
+    return table.get(hub.toy.name, {})
+
+
+def unsupported(hub):
+    return make_batch_system(hub.toy.name, SYSTEMS[hub.toy.name]).unsupported()
+
+
+def form_of(hub):
+    """All fields that the system can express."""
+    return {name: own(OWN_FORM, hub).get(name, value) for name, value in FORM.items() if name not in unsupported(hub)}
+
+
+def light_session(hub):
+    """A session whose server is there at once; its job."""
+    events = hub.spawn(hub.user, {"environment": "light"})
+    assert events[-1].get("ready"), events
+    job, = hub.toy.jobs()
+    return job
+
+
+def assert_ends(hub):
+    wait_for(lambda: not hub.servers(hub.user), 30, lambda: f"the session is still there: {hub.toy.jobs()}")
+    hub.assert_nothing_left()
+
+
+@scenario()
+def a_job_has_what_the_form_asked_for_and_dask_on_its_nodes(hub):
+    hub.toy.control(hold="busy")
+    hub.begin(**form_of(hub), dask=True, dask_workers_per_node=1)
+    events = hub.progress(hub.user, until=waits)
+    assert WAITING.get(hub.toy.name, "waiting in the queue") in events[-1]["message"]
+    job, = hub.toy.jobs()
+    wanted = {name: own(OWN_JOB, hub).get(name, JOB[name]) for name in [*form_of(hub), "constraint"] if name in JOB}
+    assert {name: job[name] for name in wanted} == wanted
+    hub.toy.control()
+    events = hub.progress(hub.user)
+    assert events[-1].get("ready"), events
+    names = [f"toy{number + 1}" for number in range(job["nodes"])]
+    assert run_code(hub.server_url, hub.user_token(hub.user), CONNECT.format(count=len(names))).split() == names
+    hub.stop_server(hub.user)
+    hub.assert_nothing_left()
+
+
+def waits(event):
+    return "waiting in the queue" in event["message"] or event.get("failed")
+
+
+@scenario()
+def a_refusal_is_shown_in_the_systems_own_words(hub):
+    hub.toy.faults(submit="refuse")
+    event = hub.spawn(hub.user, {"environment": "light"})[-1]
+    assert event.get("failed") and REFUSAL[hub.toy.name] in event["message"], event
+    assert hub.api("GET", f"/users/{hub.user}").json["servers"].get("", {}).get("pending") is None
+    hub.assert_nothing_left()
+
+
+@scenario()
+def what_the_system_cannot_express_is_refused_by_name(hub):
+    for field in sorted(unsupported(hub)):
+        answer = hub.api("POST", f"/users/{hub.user}/server", {"user_options": {field: FORM[field]}})
+        assert answer.status == 400 and f"{field}: cannot be chosen" in answer.json["message"], answer
+    hub.assert_nothing_left()
+
+
+@scenario()
+def a_job_that_dies_in_the_queue_ends_the_session_with_a_message(hub):
+    hub.toy.control(hold="busy")
+    hub.begin(environment="light")
+    hub.progress(hub.user, until=waits)
+    hub.toy.control(hold="busy", die="failed")
+    event = hub.progress(hub.user)[-1]
+    assert event.get("failed") and "could not start your session" in event["message"], event
+    assert_ends(hub)
+
+
+@scenario()
+def the_end_of_the_walltime_ends_the_session(hub):
+    (hub.home / ".jupyterhub.env").write_text(NEVER_READY)
+    hub.begin(environment="light", walltime="1h")
+    wait_for((hub.home / "waits").exists, 20, lambda: "the job does not start")
+    hub.toy.control(walltime=0)
+    event = hub.progress(hub.user)[-1]
+    assert event.get("failed") and "could not start your session" in event["message"], event
+    assert_ends(hub)
+    hub.clean()
+    light_session(hub)
+    hub.toy.control(walltime=0)
+    assert_ends(hub)
+
+
+@scenario("pbs", "condor")
+def a_killed_hub_finds_its_job_again(hub):
+    job = light_session(hub)
+    hub.stop(signal.SIGKILL)
+    hub.start()
+    wait_for(lambda: hub.servers(hub.user).get("", {}).get("ready"), 30, lambda: "the session is lost")
+    assert [there["number"] for there in hub.toy.jobs()] == [job["number"]]
+    hub.stop_server(hub.user)
+    hub.assert_nothing_left()
+
+
+def wait_for_questions(hub, fault, count=1):
+    """So many questions to the system that are asked from now on and have this fault."""
+    before = len(hub.toy.calls("status"))
+    wait_for(lambda: sum(call["fault"] == fault for call in hub.toy.calls("status")[before:]) >= count, 60,
+             lambda: "the Hub does not ask")
+
+
+@scenario()
+def a_system_that_does_not_answer_ends_no_session(hub):
+    job = light_session(hub)
+    # A command that hangs makes for a long pause, so one system has that. A job is over that two answers lack.
+    troubles = {"slow 0.3": 1, "down": 3, "garbage": 1} if hub.toy.name != "slurm" else {"hang": 1}
+    for fault, count in troubles.items():
+        hub.toy.faults(status=fault)
+        wait_for_questions(hub, fault, count)
+        begin = time.monotonic()
+        assert hub.api("GET", "/info").status == 200
+        assert time.monotonic() - begin < 1.5
+        hub.toy.faults()
+        wait_for_questions(hub, "")
+        assert hub.servers(hub.user)[""]["ready"]
+    # Killed in a way that the job cannot tell the Hub of: the system does.
+    hub.toy.store.order(job["number"], "kill")
+    assert_ends(hub)
+
+
+@scenario()
+def a_system_that_hides_the_users_jobs_from_the_hub_ends_no_session(hub):
+    job = light_session(hub)
+    hub.toy.faults(status="hide")
+    wait_for_questions(hub, "hide", 5)
+    assert hub.servers(hub.user)[""]["ready"]
+    hub.toy.store.order(job["number"], "kill")
+    assert_ends(hub)
+
+
+@scenario()
+def neither_a_suspended_job_nor_an_unknown_state_ends_a_session(hub):
+    light_session(hub)
+    hub.toy.control(suspend=True)
+    wait_for(lambda: hub.toy.jobs()[0]["state"] == "suspended", 10, lambda: f"not suspended: {hub.toy.jobs()}")
+    wait_for_questions(hub, "", 2)
+    hub.toy.control(code="Y")
+    wait_for_questions(hub, "", 2)
+    assert hub.servers(hub.user)[""]["ready"]
+    hub.stop_server(hub.user)
+    hub.assert_nothing_left()
+
+
+@scenario()
+def a_submit_command_that_hangs_is_given_up(hub):
+    hub.toy.faults(submit="hang")
+    event = hub.spawn(hub.user, {"environment": "light"})[-1]
+    assert event.get("failed") and "did not answer in 2" in event["message"], event
+    assert "Try again; if it stays so, tell your site's support" in event["message"]
+    hub.assert_nothing_left()
+
+
+@scenario()
+def a_cancel_that_failed_is_tried_again(hub):
+    light_session(hub)
+    fault = {"slurm": "refuse", "pbs": "down", "lsf": "refuse", "condor": "down"}.get(hub.toy.name, "hang")
+    before = len(hub.toy.calls("cancel"))
+    hub.toy.faults(cancel=fault)
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(hub.stop_server, hub.user)
+        wait_for(lambda: len(hub.toy.calls("cancel")) > before, 10, lambda: "no cancel was tried")
+        hub.toy.faults()
+        stopping.result()
+    assert [call["fault"] for call in hub.toy.calls("cancel")[before:]] == [fault, ""]
+    hub.assert_nothing_left()
+
+
+# These start a real server and Dask.
+HEAVY = (a_job_has_what_the_form_asked_for_and_dask_on_its_nodes,)
+
+
+@pytest.mark.parametrize(("function", "system"), SCENARIOS,
+                         ids=[f"{system}-{function.__name__}" for function, system in SCENARIOS])
+def test_that(everywhere, function, system):
+    everywhere.ends[function, system].result()
