@@ -19,6 +19,8 @@ from .processes import Child, die_with_parent, tail
 from .report import say
 
 START_TIMEOUT = 60
+# The scheduler may be read from a slow file system while workers are there already; kernels do not wait so long.
+WORKER_PATIENCE = 120
 SCHEDULER_GRACE = 3
 WORKER_GRACE = 4
 
@@ -132,11 +134,12 @@ def run_workers(scheduler, workers, threads):
     beside_notebook = host == os.environ["DASK_SCHEDULER_ADDRESS"].split("//")[1].rsplit(":", 1)[0].strip("[]")
     limit = resources.worker_memory(resources.memory(os.environ), count, beside_notebook)
     scratch = tempfile.mkdtemp(prefix="dask-")
-    env = dict(os.environ, MALLOC_TRIM_THRESHOLD_="65536", DASK_TEMPORARY_DIRECTORY=scratch)
+    env = dict(os.environ, MALLOC_TRIM_THRESHOLD_="65536", DASK_TEMPORARY_DIRECTORY=scratch,
+               DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="%ds" % WORKER_PATIENCE)
     env.update((name, str(threads)) for name in resources.BLAS_THREADS)
     argv = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nworkers", str(count),
             "--nthreads", str(threads), "--memory-limit", str(limit), "--host", host, "--nanny", "--no-dashboard",
-            "--dashboard-address", "127.0.0.1:0", "--local-directory", scratch, "--death-timeout", "120",
+            "--dashboard-address", "127.0.0.1:0", "--local-directory", scratch, "--death-timeout", str(WORKER_PATIENCE),
             "--name", os.environ.get("SLURMD_NODENAME") or os.uname().nodename.split(".")[0]]
     try:
         return _supervise(argv, env)
