@@ -77,7 +77,10 @@ class Poller:
             self._last = self._clock()
             await self._ask_once()
             cost = self._clock() - self._last
-            pause = min(max(self.interval, 5 * cost) * 2 ** min(self.failures, 4), max(_MAX_PAUSE, 5 * cost))
+            if self.failures:  # a command that hung was no work for the batch system: its cost counts once
+                pause = cost + max(self.interval, min(self.interval * 2 ** min(self.failures, 4), _MAX_PAUSE))
+            else:
+                pause = max(self.interval, 5 * cost)
             self._round.set()
             self._round = asyncio.Event()
 

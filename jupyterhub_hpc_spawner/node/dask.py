@@ -19,7 +19,7 @@ from .processes import Child, die_with_parent, tail
 from .report import say
 
 START_TIMEOUT = 60
-# The scheduler may be read from a slow file system while workers are there already; kernels do not wait so long.
+# For connections of workers, also later; kernels do not wait so long.
 WORKER_PATIENCE = 120
 SCHEDULER_GRACE = 3
 WORKER_GRACE = 4
@@ -91,13 +91,14 @@ class Runtime:
         self.scheduler = await Child.start(
             "dask-scheduler", self.launcher.node_command("dask-scheduler", self.launcher.address, str(port)),
             log=self.launcher.path("dask-scheduler.log"))
+        # Workers that come before it, on a busy machine or a slow file system, give up or come back late.
+        await asyncio.wait_for(self._listening(port), START_TIMEOUT)
         command = self.launcher.node_command(
             "dask-worker", self.address, str(self.plan["workers_per_node"] or 0),
             str(self.plan["threads_per_worker"] or 0))
         self.workers = await Everywhere.start(self.launcher, "dask-workers", self.plan["remote_run"], command, None,
                                               self.launcher.path("dask-workers.log"), 2 * WORKER_GRACE)
         asyncio.ensure_future(self._watch_workers(self.workers))
-        await asyncio.wait_for(self._listening(port), START_TIMEOUT)
         self.launcher.session_file.runtime("dask", state="running")
         say("the Dask scheduler listens at %s" % self.address)
 

@@ -129,6 +129,12 @@ class ToyHub(LocalHub):
         answer = self.api("POST", f"/users/{self.user}/server", {"user_options": options})
         assert answer.status < 300, answer
 
+    def stop_server(self, user, server=""):
+        """Stop the session and wait for its end, at leisure: there are several such Hubs, and each question costs."""
+        answer = self.api("DELETE", f"/users/{user}/server")
+        assert answer.status in (202, 204), answer
+        wait_for(lambda: not self.servers(user), 60, lambda: "the session does not stop", pause=0.3)
+
     def assert_nothing_left(self):
         wait_for(lambda: not self.toy.jobs(), 20, lambda: f"the system still has jobs: {self.toy.jobs()}")
         super().assert_nothing_left()

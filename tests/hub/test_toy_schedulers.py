@@ -35,7 +35,7 @@ REFUSAL = {
 CONNECT = """
 from dask.distributed import Client
 client = Client()
-client.wait_for_workers({count}, timeout=30)
+client.wait_for_workers({count}, timeout=60)
 print(*sorted(worker["name"] for worker in client.scheduler_info()["workers"].values()))
 """
 # The job is there, its server never; the file says that it has begun.
@@ -62,7 +62,7 @@ class Everywhere:
     def __init__(self, make_hub, directories, chosen):
         self.make_hub = make_hub
         self.ends = {pair: Future() for pair in chosen}
-        self.servers = Semaphore(2)
+        self.heavy, self.starting = Semaphore(2), Semaphore(2)
         systems = list(dict.fromkeys(system for _, system in chosen))
         self.pool = ThreadPoolExecutor(len(systems))
         for number, system in enumerate(systems):
@@ -74,7 +74,8 @@ class Everywhere:
     def _play(self, directory, system, scenarios):
         hub = self.make_hub(directory, ENVIRONMENTS[0], system, SYSTEMS[system])
         try:
-            hub.start().add_user(hub.user)
+            with self.starting:
+                hub.start().add_user(hub.user)
             for function in scenarios:
                 self._play_one(hub, function, self.ends[function, system])
         except BaseException as error:
@@ -88,7 +89,7 @@ class Everywhere:
     def _play_one(self, hub, function, end):
         try:
             hub.clean()
-            with self.servers if function in HEAVY else nullcontext():
+            with self.heavy if function in HEAVY else nullcontext():
                 function(hub)
             assert not hub.toy.strange
             end.set_result(None)
@@ -133,7 +134,7 @@ def light_session(hub):
 
 
 def assert_ends(hub):
-    wait_for(lambda: not hub.servers(hub.user), 30, lambda: f"the session is still there: {hub.toy.jobs()}")
+    wait_for(lambda: not hub.servers(hub.user), 30, lambda: f"the session is still there: {hub.toy.jobs()}", pause=0.3)
     hub.assert_nothing_left()
 
 
@@ -207,7 +208,7 @@ def a_killed_hub_finds_its_job_again(hub):
     job = light_session(hub)
     hub.stop(signal.SIGKILL)
     hub.start()
-    wait_for(lambda: hub.servers(hub.user).get("", {}).get("ready"), 30, lambda: "the session is lost")
+    wait_for(lambda: hub.servers(hub.user).get("", {}).get("ready"), 30, lambda: "the session is lost", pause=0.2)
     assert [there["number"] for there in hub.toy.jobs()] == [job["number"]]
     hub.stop_server(hub.user)
     hub.assert_nothing_left()
@@ -217,7 +218,7 @@ def wait_for_questions(hub, fault, count=1):
     """So many questions to the system that are asked from now on and have this fault."""
     before = len(hub.toy.calls("status"))
     wait_for(lambda: sum(call["fault"] == fault for call in hub.toy.calls("status")[before:]) >= count, 60,
-             lambda: "the Hub does not ask")
+             lambda: "the Hub does not ask", pause=0.2)
 
 
 @scenario()
@@ -286,8 +287,8 @@ def a_cancel_that_failed_is_tried_again(hub):
     hub.assert_nothing_left()
 
 
-# These start a real server and Dask.
-HEAVY = (a_job_has_what_the_form_asked_for_and_dask_on_its_nodes,)
+# These start a real server and Dask, or a Hub.
+HEAVY = (a_job_has_what_the_form_asked_for_and_dask_on_its_nodes, a_killed_hub_finds_its_job_again)
 
 
 @pytest.mark.parametrize(("function", "system"), SCENARIOS,

@@ -121,6 +121,14 @@ async def test_a_slow_batch_system_is_asked_for_a_fifth_of_the_time_at_most(worl
     assert world.pauses[:4] == [5, 20, 150, 5]
 
 
+async def test_a_command_that_hung_does_not_stop_the_questions_for_minutes(world):
+    world.poller.watch("7", "alice")
+    await world.answer({"7": RUNNING})
+    await world.answer(QueryError("squeue did not answer within 60 s"), cost=60)
+    await world.answer({"7": FINISHED})
+    assert world.pauses[1] == 60 + 2 * INTERVAL and world.states("7") == [JobState.FINISHED]
+
+
 async def test_failures_are_logged_once_and_not_every_time(world, caplog):
     world.poller.watch("7", "alice")
     with caplog.at_level(logging.INFO):
