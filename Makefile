@@ -28,6 +28,7 @@ test: packages environments lint
 	HPC_TEST_ENVIRONMENTS=$(NEWEST):$(OLDEST) $(NEWEST)/bin/pytest $(PYTEST_ARGS)
 
 bench: packages environments
+	$(NEWEST)/bin/python benchmarks/parse_status.py
 	HPC_TEST_ENVIRONMENTS=$(NEWEST) $(NEWEST)/bin/python benchmarks/spawn_latency.py
 
 lint:
