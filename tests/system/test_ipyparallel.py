@@ -10,6 +10,7 @@ import pytest
 from support.kernel import run_code
 from support.running_hub import wait_for
 
+ONLY = ("slurm",)
 CONNECT = """
 import os, socket
 import ipyparallel as ipp
@@ -60,8 +61,6 @@ else:
 # What a ZeroMQ socket announces: bytes 12 to 31 of its greeting (ZMTP 3.1).
 MECHANISMS = """
 import socket, sys
-
-ONLY = ("slurm",)
 for address in sys.argv[1:]:
     host, port = address.rsplit(":", 1)
     with socket.create_connection((host, int(port)), 5) as connection:
