@@ -99,9 +99,13 @@ class Torque:
 
 def read_xml(completed):
     """The elements below the root; none of an empty answer."""
-    text = _NOT_XML.sub("", completed.stdout).strip()
+    text = completed.stdout.strip()
     try:
         return list(ElementTree.fromstring(text)) if text else []
+    except ElementTree.ParseError:
+        pass
+    try:
+        return list(ElementTree.fromstring(_NOT_XML.sub("", text)))
     except ElementTree.ParseError as error:
         raise ParseError(f"an answer that is not XML ({error})", completed) from error
 
