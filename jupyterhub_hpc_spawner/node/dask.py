@@ -39,9 +39,17 @@ class Runtime:
         self.held = network.hold_port(self.launcher.address)
         port = self.held.getsockname()[1]
         self.address = "tls://%s:%d" % (network.bracketed(self.launcher.address), port)
-        self.launcher.session_file.data["runtimes"]["dask"] = {"state": "starting", "address": self.address}
+        self.launcher.session_file.data["runtimes"]["dask"] = {
+            "state": "starting", "address": self.address, "workers": self._expected_workers(),
+            "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status"}
         return {"DASK_SCHEDULER_ADDRESS": self.address, "JUPYTERHUB_HPC_DASHBOARD": self.dashboard,
                 "JUPYTER_CONFIG_PATH": self._proxy_dashboard()}
+
+    def _expected_workers(self):
+        """Of all nodes, if the others are as this one."""
+        count, _ = resources.divide(resources.cpus(os.environ), self.plan["workers_per_node"],
+                                    self.plan["threads_per_worker"])
+        return count * len(self.launcher.nodes)
 
     @property
     def dashboard(self):

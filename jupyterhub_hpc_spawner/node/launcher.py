@@ -52,7 +52,7 @@ class Launcher:
         self.ending = ending_event(asyncio.get_running_loop())
         self.answered = asyncio.Event()
         say("session %s on %s (%s)" % (self.plan["session"], os.uname().nodename, self.address))
-        os.environ["HPC_SESSION_FILE"] = self.session_file.path
+        self._tell_notebooks()
         tasks = [asyncio.ensure_future(self._call("started"))]
         try:
             self._change_directory()
@@ -87,6 +87,16 @@ class Launcher:
         if end.isdigit() or walltime:
             facts["ends"] = int(end) if end.isdigit() else int(time.time()) + walltime
         return facts
+
+    def _tell_notebooks(self):
+        """Every interactive Python of the session can import ``notebook/``, see ``notebook/startup.py``.
+
+        Not by PYTHONPATH: that comes before what is installed, and reaches every program of every Python.
+        """
+        own = os.environ.get("PYTHONSTARTUP")
+        if own:
+            os.environ["HPC_USER_PYTHONSTARTUP"] = own
+        os.environ.update(HPC_SESSION_FILE=self.session_file.path, PYTHONSTARTUP=self.path("startup.py"))
 
     def _change_directory(self):
         wanted = os.path.expanduser(self.plan["working_dir"] or "~")
