@@ -199,7 +199,7 @@ LIKELY = some.fixed_dictionaries({}, optional=dict({name: ANY_JSON for name in S
     some.sampled_from(["dask", "ipyparallel", "<b>"]), RUNTIME)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(content=LIKELY | ANY_JSON, versions=ANY_JSON, now=some.integers(0, 4_000_000_000))
 def test_no_session_file_whatever_is_in_it_breaks_the_card(tmp_path_factory, content, versions, now):
     directory = tmp_path_factory.getbasetemp()
@@ -211,7 +211,6 @@ def test_no_session_file_whatever_is_in_it_breaks_the_card(tmp_path_factory, con
         assert_harmless(session())
 
 
-@settings(deadline=None)
 @given(content=some.binary())
 def test_no_bytes_break_the_card(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "bytes.json"
