@@ -62,6 +62,7 @@ class Runtime:
         server = {"unix_socket": self.dashboard, "absolute_url": False, "launcher_entry": {"enabled": False}}
         with open(os.path.join(directory, "jupyter_server_config.json"), "w") as config:
             json.dump({"ServerProxy": {"servers": {"dask-dashboard": server}}}, config)
+        _show_in_sidebar(directory)
         return os.pathsep.join(filter(None, [directory, os.environ.get("JUPYTER_CONFIG_PATH")]))
 
     async def run(self):
@@ -122,6 +123,17 @@ class Runtime:
         end = tail(self.launcher.path("dask-scheduler.log")) if end is None else end
         self.launcher.session_file.runtime("dask", state="failed", error="%s\n%s" % (what, end))
         say("Dask: %s\n%s" % (what, end))
+
+
+def _show_in_sidebar(directory):
+    """The sidebar of dask-labextension, where there is one, shows this dashboard; what the user has set counts more.
+
+    Its cluster manager is hidden: it starts, scales and ends clusters of its own, and knows none that is there.
+    """
+    os.mkdir(os.path.join(directory, "labconfig"))
+    settings = {"defaultURL": "dask-dashboard", "hideClusterManager": True}
+    with open(os.path.join(directory, "labconfig", "default_setting_overrides.json"), "w") as overrides:
+        json.dump({"dask-labextension:plugin": settings}, overrides)
 
 
 def run_scheduler(address, port):

@@ -21,6 +21,9 @@ from .session_file import SessionFile
 SERVER_GRACE = 5
 GOODBYE = 2
 HEAD_START = 5
+# Where batch systems say what the job got; where they do not, it is what was asked for.
+GRANTED = {"account": ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT"),
+           "queue": ("SLURM_JOB_PARTITION", "PBS_QUEUE", "LSB_QUEUE")}
 
 
 def launch(directory):
@@ -84,6 +87,8 @@ class Launcher:
         walltime = self.plan["walltime"]
         end = os.environ.get("SLURM_JOB_END_TIME", "")
         facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""), nodes=self.nodes)
+        for fact, names in GRANTED.items():
+            facts[fact] = next(filter(None, map(os.environ.get, names)), facts[fact])
         if end.isdigit() or walltime:
             facts["ends"] = int(end) if end.isdigit() else int(time.time()) + walltime
         return facts

@@ -69,6 +69,9 @@ def _nodes(nodes):
     names = [line(name, 100) for name in nodes if line(name)] if isinstance(nodes, list) else []
     if not names:
         return ""
+    domains = {name.partition(".")[2] for name in names}
+    if len(domains) == 1 and any(map(str.isalpha, *domains)):
+        names = [name.partition(".")[0] or name for name in names]
     more = " and %d more" % (len(names) - MANY_NODES) if len(names) > MANY_NODES else ""
     return "%d: %s%s" % (len(names), ", ".join(names[:MANY_NODES]), more)
 

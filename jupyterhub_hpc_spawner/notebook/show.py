@@ -5,7 +5,8 @@ from html import escape
 
 from .facts import look
 
-# Readable on light and on dark: everything but the dots takes the page's own colour.
+# Readable on light and on dark: everything but the dots takes the page's own colour. Every style is in its element, and
+# no element is one that pages have styles of their own for (JupyterLab floats the terms of lists).
 _DOTS = {"running": "#2e9e4f", "starting": "#d08c00", "failed": "#e04848"}
 _CARD = ("max-width:48em;box-sizing:border-box;margin:.3em 0;padding:.7em 1em;border:1px solid rgba(128,128,128,.45);"
          "border-radius:6px;line-height:1.45;overflow-wrap:anywhere;color:inherit")
@@ -44,13 +45,12 @@ def _lines(parts):
 
 
 def _section(number, part):
-    rows = "".join("<dt style='%s'>%s</dt><dd style='margin:0;padding:0'>%s</dd>"
-                   % ("margin:0;padding:0;font-weight:400;opacity:.8", escape(label), _value(text, link))
-                   for label, text, link in part.rows)
-    notes = "".join("<div>%s</div>" % escape(note) for note in part.notes)
+    rows = "".join('<div style="white-space:nowrap;opacity:.8">%s</div><div>%s</div>'
+                   % (escape(label), _value(text, link)) for label, text, link in part.rows)
+    notes = "".join("<div style='margin:.3em 0 0'>%s</div>" % escape(note) for note in part.notes)
     return '<div style="%s"><div style="%s">%s%s</div>%s%s%s</div>' % (
         _LATER if number else "", _HEAD, escape(part.title), _badge(part.state),
-        '<dl style="%s">%s</dl>' % (_ROWS, rows) if rows else "",
+        '<div style="%s">%s</div>' % (_ROWS, rows) if rows else "",
         '<pre style="%s">%s</pre>' % (_LOG, escape(part.error)) if part.error else "", notes)
 
 

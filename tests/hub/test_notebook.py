@@ -26,7 +26,7 @@ PATHS = """
 import json, os, sys
 from dask.distributed import Client
 client = Client()
-client.wait_for_workers(1, timeout=30)
+client.wait_for_workers(1, timeout=80)
 def paths():
     import os, sys
     return sys.path, os.environ.get("PYTHONPATH")
