@@ -12,8 +12,8 @@ LOAD = """
 from importlib.metadata import entry_points
 (spawner,) = [entry for entry in entry_points(group="jupyterhub.spawners") if entry.name == "hpc"]
 print(spawner.load().__name__)
-from jupyterhub_hpc_spawner.batch import find_batch_system
-print(find_batch_system("slurm").name, find_batch_system("local").name)
+from jupyterhub_hpc_spawner.batch import make_batch_system
+print(*(make_batch_system(name, {}).name for name in "slurm pbs sge torque lsf condor local".split()))
 """
 
 
@@ -49,7 +49,8 @@ def test_the_wheel_holds_templates_and_licence_and_no_tests(wheel):
 
 
 def test_the_entry_points_load(clean):
-    assert run(clean / "python", "-c", LOAD).split() == ["HPCSpawner", "slurm", "local"]
+    assert run(clean / "python", "-c", LOAD).split() == [
+        "HPCSpawner", "slurm", "pbs", "sge", "torque", "lsf", "condor", "local"]
 
 
 def test_render_prints_a_job_script(clean, tmp_path):
