@@ -25,6 +25,8 @@ FILE = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
 VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|_?CONDOR|TORQUE|MUNGE|HPC_LOCAL)[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
 PROGRAMS = frozenset("""sbatch squeue scancel qsub qstat qdel bsub bjobs bkill condor_submit condor_q condor_rm
     jupyterhub-hpc-spawner-local""".split())
+# In the session's directory: what a kernel can import although its environment does not have this package.
+IMPORTABLE = "python/jupyterhub_hpc_spawner"
 # More programs and variables of a batch system from another package, one name a line; root's word.
 MORE = Path("/etc/jupyterhub-hpc-spawner/helper")
 
@@ -138,17 +140,21 @@ def more():
 
 
 def _stage(directory, files):
-    """Files of mode 0600, and beside them the code that runs in the job."""
+    """Files of mode 0600, and beside them the code that runs in the job and what kernels import."""
     for name, text in files.items():
         if not FILE.fullmatch(name):
             raise Refused(f"{name!r} is not a name of a session's file")
         with open(os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
             new.write(text)
-    code = Path(__file__).parent / "node"
-    (directory / "node").mkdir(mode=0o700)
-    for source in code.glob("*.py"):
-        target = directory / ("run.py" if source.name == "run.py" else f"node/{source.name}")
-        target.write_bytes(source.read_bytes())
+    package = Path(__file__).parent
+    code = {source: f"node/{source.name}" for source in (package / "node").glob("*.py")}
+    code |= {source: f"{IMPORTABLE}/notebook/{source.name}" for source in (package / "notebook").glob("*.py")}
+    code |= {package / name: f"{IMPORTABLE}/{name}" for name in ("__init__.py", "_version.py")}
+    code |= {package / "node/run.py": "run.py", package / "notebook/startup.py": "startup.py"}
+    for folder in ("node", "python", IMPORTABLE, f"{IMPORTABLE}/notebook"):
+        (directory / folder).mkdir(mode=0o700)
+    for source, target in code.items():
+        (directory / target).write_bytes(source.read_bytes())
 
 
 def _tail(path, lines):

@@ -41,9 +41,17 @@ class Runtime:
         self.held = network.hold_port(self.launcher.address)
         port = self.held.getsockname()[1]
         self.address = "tls://%s:%d" % (network.bracketed(self.launcher.address), port)
-        self.launcher.session_file.data["runtimes"]["dask"] = {"state": "starting", "address": self.address}
+        self.launcher.session_file.data["runtimes"]["dask"] = {
+            "state": "starting", "address": self.address, "workers": self._expected_workers(),
+            "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status"}
         return {"DASK_SCHEDULER_ADDRESS": self.address, "JUPYTERHUB_HPC_DASHBOARD": self.dashboard,
                 "JUPYTER_CONFIG_PATH": self._proxy_dashboard()}
+
+    def _expected_workers(self):
+        """Of all nodes, if the others are as this one."""
+        count, _ = resources.divide(resources.cpus(os.environ), self.plan["workers_per_node"],
+                                    self.plan["threads_per_worker"])
+        return count * len(self.launcher.nodes)
 
     @property
     def dashboard(self):
@@ -56,6 +64,7 @@ class Runtime:
         server = {"unix_socket": self.dashboard, "absolute_url": False, "launcher_entry": {"enabled": False}}
         with open(os.path.join(directory, "jupyter_server_config.json"), "w") as config:
             json.dump({"ServerProxy": {"servers": {"dask-dashboard": server}}}, config)
+        _show_in_sidebar(directory)
         return os.pathsep.join(filter(None, [directory, os.environ.get("JUPYTER_CONFIG_PATH")]))
 
     async def run(self):
@@ -117,6 +126,17 @@ class Runtime:
         end = tail(self.launcher.path("dask-scheduler.log")) if end is None else end
         self.launcher.session_file.runtime("dask", state="failed", error="%s\n%s" % (what, end))
         say("Dask: %s\n%s" % (what, end))
+
+
+def _show_in_sidebar(directory):
+    """The sidebar of dask-labextension, where there is one, shows this dashboard; what the user has set counts more.
+
+    Its cluster manager is hidden: it starts, scales and ends clusters of its own, and knows none that is there.
+    """
+    os.mkdir(os.path.join(directory, "labconfig"))
+    settings = {"defaultURL": "dask-dashboard", "hideClusterManager": True}
+    with open(os.path.join(directory, "labconfig", "default_setting_overrides.json"), "w") as overrides:
+        json.dump({"dask-labextension:plugin": settings}, overrides)
 
 
 def run_scheduler(address, port):

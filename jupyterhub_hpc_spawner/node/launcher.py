@@ -21,6 +21,9 @@ from .session_file import SessionFile
 SERVER_GRACE = 5
 GOODBYE = 2
 HEAD_START = 5
+# Where batch systems say what the job got; where they do not, it is what was asked for.
+GRANTED = {"account": ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT"),
+           "queue": ("SLURM_JOB_PARTITION", "PBS_QUEUE", "LSB_QUEUE")}
 
 
 def launch(directory):
@@ -52,7 +55,7 @@ class Launcher:
         self.ending = ending_event(asyncio.get_running_loop())
         self.answered = asyncio.Event()
         say("session %s on %s (%s)" % (self.plan["session"], os.uname().nodename, self.address))
-        os.environ["HPC_SESSION_FILE"] = self.session_file.path
+        self._tell_notebooks()
         tasks = [asyncio.ensure_future(self._call("started"))]
         try:
             self._change_directory()
@@ -84,9 +87,21 @@ class Launcher:
         walltime = self.plan["walltime"]
         end = os.environ.get("SLURM_JOB_END_TIME", "")
         facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""), nodes=self.nodes)
+        for fact, names in GRANTED.items():
+            facts[fact] = next(filter(None, map(os.environ.get, names)), facts[fact])
         if end.isdigit() or walltime:
             facts["ends"] = int(end) if end.isdigit() else int(time.time()) + walltime
         return facts
+
+    def _tell_notebooks(self):
+        """Every interactive Python of the session can import ``notebook/``, see ``notebook/startup.py``.
+
+        Not by PYTHONPATH: that comes before what is installed, and reaches every program of every Python.
+        """
+        own = os.environ.get("PYTHONSTARTUP")
+        if own:
+            os.environ["HPC_USER_PYTHONSTARTUP"] = own
+        os.environ.update(HPC_SESSION_FILE=self.session_file.path, PYTHONSTARTUP=self.path("startup.py"))
 
     def _change_directory(self):
         wanted = os.path.expanduser(self.plan["working_dir"] or "~")

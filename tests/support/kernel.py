@@ -11,12 +11,12 @@ class KernelError(Exception):
     """The code raised; the text is the traceback."""
 
 
-def run_code(server_url, token, code, timeout=90):
+def run_code(server_url, token, code, timeout=90, kernel=None):
     """Run the code in a new kernel of the single-user server; what it printed. Raises KernelError.
 
-    ``timeout`` is the longest silence of the kernel, in seconds.
+    ``timeout`` is the longest silence of the kernel, in seconds; ``kernel`` the name of its kernelspec.
     """
-    answer = request("POST", f"{server_url}api/kernels", {}, token)
+    answer = request("POST", f"{server_url}api/kernels", {"name": kernel} if kernel else {}, token)
     assert answer.status == 201, answer
     kernel = answer.json["id"]
     url = server_url.replace("http", "ws", 1) + f"api/kernels/{kernel}/channels"

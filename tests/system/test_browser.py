@@ -96,4 +96,4 @@ def test_the_welcome_notebook_runs_on_two_nodes(idle, browser):
     notebook.unlink()
     assert "/user/alice/dask-dashboard/status" in outputs[0]
     assert 3.1 < float(outputs[1]) < 3.2
-    assert re.search(r"'nodes': \['n\d', 'n\d'\]", outputs[2])
+    assert re.search(r"Nodes\s+2: n\d, n\d\s+Account\s+geo\s+Queue\s+normal", outputs[2])

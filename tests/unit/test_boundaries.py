@@ -29,6 +29,8 @@ WORLD = {"asyncio", "subprocess", "socket", "selectors", "threading", "multiproc
 # The scheduler loads it, so it runs where distributed and tornado are.
 LOADED_BY_DASK = Path("node/dask_preload.py")
 NODE = [path for path in FILES if path.parts[0] == "node"]
+# What is imported in a user's kernel, as the helper stages it.
+NOTEBOOK = [Path("__init__.py"), Path("_version.py"), *(path for path in FILES if path.parts[0] == "notebook")]
 
 
 def room(path):
@@ -65,7 +67,7 @@ def test_a_file_imports_only_from_the_rooms_below_its_own(path):
 
 
 def test_every_room_is_there():
-    assert PURE_ROOMS | {"hub", "node", "helper"} <= {room(path) for path in FILES} <= set(MAY_IMPORT)
+    assert PURE_ROOMS | {"hub", "node", "notebook", "helper"} <= {room(path) for path in FILES} <= set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if room(path) in PURE_ROOMS], ids=str)
@@ -76,15 +78,15 @@ def test_a_pure_file_does_not_touch_the_world(path):
     assert not {"open", "input", "print", "exec", "eval", "__import__"} & set(calls)
 
 
-@pytest.mark.parametrize("path", [*(path for path in NODE if path != LOADED_BY_DASK), Path("helper.py"),
-                                  Path("localbatch.py")], ids=str)
+@pytest.mark.parametrize("path", [*(path for path in NODE if path != LOADED_BY_DASK), *NOTEBOOK,
+                                  Path("helper.py"), Path("localbatch.py")], ids=str)
 def test_what_runs_as_the_user_imports_the_standard_library_only(path):
     outside = {module.partition(".")[0] for _, module in imports(path, whole=False) if module}
     # "node" is the folder's own name beside the job script, where run.py is put.
     assert outside <= sys.stdlib_module_names | ({"node"} if path.name == "run.py" else set())
 
 
-@pytest.mark.parametrize("path", NODE, ids=str)
+@pytest.mark.parametrize("path", NODE + NOTEBOOK, ids=str)
 def test_code_of_the_job_is_written_for_python_3_8(path):
     ast.parse((PACKAGE / path).read_text(), feature_version=(3, 8))
     names = {node.attr for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)}
@@ -119,6 +121,21 @@ importlib.import_module("run")
 print(sys.modules["node"].__file__)
 """
     assert run_python(code, tmp_path, *names).strip() == str(tmp_path / "node" / "__init__.py")
+
+
+def test_code_of_notebooks_imports_without_the_rest_of_this_package(tmp_path):
+    package = tmp_path / PACKAGE.name
+    (package / "notebook").mkdir(parents=True)
+    for path in NOTEBOOK:
+        shutil.copy(PACKAGE / path, package / path)
+    code = BLOCKED.replace('"jupyterhub_hpc_spawner", ', '"IPython", ') + """
+sys.path.insert(0, sys.argv[1])
+from jupyterhub_hpc_spawner.notebook import session
+print(sys.modules[session.__module__].__file__)
+print(session())
+"""
+    where, first, *_ = run_python(code, tmp_path).splitlines()
+    assert (where, first) == (str(package / "notebook/__init__.py"), "Not in a session")
 
 
 def test_the_package_itself_imports_no_jupyterhub():

@@ -84,6 +84,10 @@ def test_a_submission_stages_private_files_and_runs_the_command(user, umask):
     assert {mode(user.session / name) for name in FILES} == {0o600}
     assert mode(user.session) == mode(user.session / "node") == mode(user.session.parent) == 0o700
     assert (user.session / "run.py").is_file() and (user.session / "node/launcher.py").is_file()
+    staged = user.session / "python/jupyterhub_hpc_spawner"
+    assert (user.session / "startup.py").is_file() and (staged / "notebook/facts.py").is_file()
+    assert sorted(path.name for path in staged.iterdir()) == ["__init__.py", "_version.py", "notebook"]
+    assert {mode(folder) for folder in (staged.parent, staged, staged / "notebook")} == {0o700}
     assert (user.record / "stdin").read_text() == "#!/bin/sh\n" and (user.record / "argv").read_text() == "--parsable\0"
     assert (user.record / "cwd").read_text() == "/\n"
 

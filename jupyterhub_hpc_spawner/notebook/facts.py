@@ -1,0 +1,125 @@
+"""The session file (see ``node/session_file.py``) as what a reader wants to know, in order, still without any form."""
+import os
+from collections import namedtuple
+
+from .advice import advice
+from .plain import clock, duration, line, moment, plain, read_object
+from .versions import difference
+
+SOON = 600
+MANY_NODES = 8
+MAX_LOG = 4000
+CONNECT = {"dask": "from dask.distributed import Client; client = Client()",
+           "ipyparallel": 'import os, ipyparallel as ipp; rc = ipp.Client(os.environ["IPP_CLIENT_FILE"])'}
+TITLES = {"dask": "Dask", "ipyparallel": "IPyParallel"}
+STATES = ("starting", "running", "failed", "ended")
+
+# ``rows`` are (label, text, link or ""); ``error`` is the reason with the end of a log; ``notes`` say what to do.
+Part = namedtuple("Part", "title state rows error notes")
+
+
+def look(environ, now):
+    """The parts: the session itself, then each of its runtimes. Never raises, whatever the file holds."""
+    path = environ.get("HPC_SESSION_FILE")
+    if not path:
+        return [Part("Not in a session", "", [], "", [
+            "HPC_SESSION_FILE is not set: this Python was not started in a session of jupyterhub-hpc-spawner."])]
+    try:
+        found = read_object(path)
+    except (OSError, ValueError) as error:
+        return [Part("The session cannot be read", "failed", [("File", line(path), "")], plain(error), [
+            "The session has ended, or this node does not see its file. Start a session anew on the Hub's page."])]
+    runtimes = found.get("runtimes")
+    runtimes = runtimes if isinstance(runtimes, dict) else {}
+    parts = [_runtime(line(name, 40), facts, path) for name, facts in runtimes.items() if isinstance(facts, dict)]
+    return [_session(found, now, bool(parts)), *parts]
+
+
+def _session(found, now, has_runtimes):
+    job = line(found.get("job_id"))
+    rows = [("Nodes", _nodes(found.get("nodes")), ""), ("Account", line(found.get("account")), ""),
+            ("Queue", line(found.get("queue")), ""), *_times(found, now)]
+    if not has_runtimes:
+        rows.append(("Runtimes", "none was asked for", ""))
+    notes = []
+    left = _left(found, now)
+    if left is not None and left < SOON:
+        notes.append("The job ends soon, and everything in it: save your work.")
+    return Part("Session of job %s" % job if job else "Session", "ended" if moment(found.get("end")) else "running",
+                _filled(rows), "", notes)
+
+
+def _left(found, now):
+    ends = moment(found.get("ends"))
+    return None if ends is None or moment(found.get("end")) else max(0, ends - now)
+
+
+def _times(found, now):
+    start, ends, end = (moment(found.get(name)) for name in ("start", "ends", "end"))
+    yield "Started", clock(start, now) if start else "", ""
+    if end:
+        yield "Ended", clock(end, now), ""
+    elif ends:
+        yield "Time left", "%s, until %s" % (duration(_left(found, now)), clock(ends, now)), ""
+    else:
+        yield "Time left", "not known", ""
+
+
+def _nodes(nodes):
+    names = [line(name, 100) for name in nodes if line(name)] if isinstance(nodes, list) else []
+    if not names:
+        return ""
+    domains = {name.partition(".")[2] for name in names}
+    if len(domains) == 1 and any(map(str.isalpha, *domains)):
+        names = [name.partition(".")[0] or name for name in names]
+    more = " and %d more" % (len(names) - MANY_NODES) if len(names) > MANY_NODES else ""
+    return "%d: %s%s" % (len(names), ", ".join(names[:MANY_NODES]), more)
+
+
+def _runtime(name, facts, path):
+    state = line(facts.get("state"), 40)
+    error = _error(facts.get("error"))
+    rows = [("Connect", CONNECT.get(name, "") if state == "running" else "", ""),
+            ("Address", line(facts.get("address")), ""), ("Client file", line(facts.get("client_file")), ""),
+            ("Workers", _expected(facts.get("workers"), state), ""),
+            ("Engines", _expected(facts.get("engines"), state), ""),
+            ("MPI", {True: "yes", False: "no: " + line(facts.get("mpi_error"))}.get(_flag(facts.get("mpi")), ""), ""),
+            ("Dashboard", line(facts.get("dashboard")), _link(facts.get("dashboard")))]
+    notes = list(advice(name, state, error, os.path.dirname(path)))
+    if name == "dask":
+        notes.extend(filter(None, [_versions(os.path.join(os.path.dirname(path), "dask-versions.json"))]))
+    return Part(TITLES.get(name, name), state, _filled(rows), error, notes)
+
+
+def _error(value):
+    """The reason, which comes first, and the end of the log, where the cause is."""
+    text = plain(value, 20000)
+    reason, _, log = text.partition("\n")
+    return "\n".join(filter(None, [line(reason, 500), log[-MAX_LOG:]]))
+
+
+def _versions(path):
+    try:
+        return difference(read_object(path))
+    except (OSError, ValueError):
+        return ""  # they come with the scheduler: one that did not start has told none
+
+
+def _expected(number, state):
+    text = line(number, 20)
+    return "%s expected" % text if text and state in ("starting", "running") else text
+
+
+def _flag(value):
+    return value if isinstance(value, bool) else None
+
+
+def _link(value):
+    """A path of this server, or "": nothing that a browser takes for a script or for another server."""
+    text = value if isinstance(value, str) else ""
+    harmless = text.startswith("/") and text[1:2] not in ("/", "\\") and text.isprintable() and len(text) <= 300
+    return text if harmless else ""
+
+
+def _filled(rows):
+    return [row for row in rows if row[1]]

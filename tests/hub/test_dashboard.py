@@ -1,0 +1,73 @@
+"""The dashboard in a real browser: behind the owner's login, with live plots, and in the sidebar of JupyterLab."""
+import pytest
+from support import browser as chrome
+from support.kernel import run_code
+from support.running_hub import wait_for
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+BUSY = """
+import time
+from dask.distributed import Client
+client = Client()
+client.wait_for_workers(2, timeout=80)
+def nap(n):
+    time.sleep(0.05)
+client.gather(client.map(nap, range(40), pure=False))
+"""
+# Is the task stream there, and how many of these tasks has it drawn?
+STREAM = """() => (window.Bokeh ? Bokeh.documents : []).flatMap(document => [...document._all_models.values()])
+    .find(model => model.type == "ColumnDataSource" && "duration_text" in model.data)"""
+NAPS = f"() => Array.from(({STREAM})().data.name).filter(name => name.startsWith('nap')).length"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not chrome.CHROMIUM:
+        pytest.skip("needs Chromium")
+    with chrome.chromium() as browser:
+        yield browser
+
+
+@pytest.mark.browser
+def test_the_plots_get_live_data(session, browser):
+    frames = []
+    with chrome.page(browser) as page:
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda data: frames.append(socket.url)))
+        chrome.log_in(page, session.url, session.user)
+        page.goto(f"{session.server_url}dask-dashboard/status")
+        page.wait_for_function(f"Boolean(({STREAM})())", timeout=60000)
+        assert page.evaluate(NAPS) == 0
+        run_code(session.server_url, session.user_token(session.user), BUSY)
+        page.wait_for_function(f"({NAPS})() == 40", timeout=60000)
+        chrome.picture(page, "dashboard")
+    assert any(url.endswith(f"/user/{session.user}/dask-dashboard/status/ws") for url in frames)
+
+
+def test_the_plots_data_is_for_nobody_else(session):
+    url = session.server_url.replace("http", "ws", 1) + "dask-dashboard/status/ws"
+    with pytest.raises(InvalidStatus) as refused:
+        connect(url, subprotocols=["bokeh", "token"], proxy=None)
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.browser
+def test_the_sidebar_shows_this_jobs_dashboard_without_a_click(session, browser, environment):
+    if not list(environment.glob("share/jupyter/labextensions/dask-labextension")):
+        pytest.skip("this environment has no dask-labextension")
+    token = session.user_token(session.user)
+    with chrome.page(browser) as page:
+        chrome.log_in(page, session.url, session.user)
+        page.goto(f"{session.server_url}lab?reset")
+        page.click("li[data-id='dask-dashboard-launcher']", timeout=60000)
+        sidebar = page.locator("#dask-dashboard-launcher")
+        plot = sidebar.get_by_role("button", name="Task Stream", exact=True)
+        plot.wait_for(timeout=30000)
+        wait_for(plot.is_enabled, 30, lambda: sidebar.inner_text())
+        assert page.input_value(".dask-URLInput input") == "dask-dashboard"
+        assert not sidebar.locator(".dask-ClusterManager").is_visible()
+        plot.click()
+        frame = page.frame_locator("iframe[src*='individual-task-stream']")
+        frame.locator(".bk-Canvas, canvas").first.wait_for(timeout=30000)
+        run_code(session.server_url, token, BUSY)
+        chrome.picture(page, "sidebar")

@@ -1,0 +1,58 @@
+"""What the launcher tells notebooks: the session file, their start, the dashboard in the sidebar."""
+import json
+import os
+import shutil
+
+import pytest
+from jupyterhub_hpc_spawner.node import dask
+from jupyterhub_hpc_spawner.node.launcher import Launcher
+
+PLAN = {"session": "jupyter-abc", "secret": "s", "walltime": 3600, "job": {"account": None, "queue": "short"}}
+DASK = {"name": "dask", "remote_run": [], "workers_per_node": 2, "threads_per_worker": 1}
+
+
+@pytest.fixture
+def launcher(tmp_path, monkeypatch):
+    """Make one in this environment."""
+    monkeypatch.setattr(os, "environ", dict(os.environ, JUPYTERHUB_API_URL="http://127.0.0.1:1/hub/api",
+                                            JUPYTERHUB_API_TOKEN="t", JUPYTERHUB_SERVICE_PREFIX="/user/alice/"))
+    for name in ("PYTHONSTARTUP", "JUPYTER_CONFIG_PATH", "SLURM_JOB_END_TIME"):
+        os.environ.pop(name, None)
+
+    def launcher(**env):
+        os.environ.update(env)
+        return Launcher(str(tmp_path), PLAN)
+    return launcher
+
+
+@pytest.mark.parametrize("env, account, queue", [
+    ({}, None, "short"),
+    ({"SLURM_JOB_ACCOUNT": "geo", "SLURM_JOB_PARTITION": "normal"}, "geo", "normal"),
+    ({"PBS_QUEUE": "workq", "PBS_ACCOUNT": ""}, None, "workq"),
+])
+def test_the_session_file_says_what_the_job_got_and_not_only_what_was_asked_for(launcher, env, account, queue):
+    facts = launcher(**env).session_file.data
+    assert (facts["account"], facts["queue"]) == (account, queue)
+
+
+@pytest.mark.parametrize("own", [None, "/home/alice/mine.py"])
+def test_interactive_pythons_start_with_the_sessions_file_and_the_users_own(launcher, tmp_path, own):
+    launcher(**({"PYTHONSTARTUP": own} if own else {}))._tell_notebooks()
+    assert os.environ["PYTHONSTARTUP"] == str(tmp_path / "startup.py")
+    assert os.environ["HPC_SESSION_FILE"] == str(tmp_path / "session.json")
+    assert os.environ.get("HPC_USER_PYTHONSTARTUP") == own
+
+
+def test_dask_says_how_many_workers_there_will_be_and_where_its_dashboard_is(launcher, tmp_path):
+    found = launcher(HPC_JOB_NODES="n1 n2 n3")
+    runtime = dask.Runtime(found, DASK)
+    try:
+        env = runtime.prepare()
+        facts = found.session_file.data["runtimes"]["dask"]
+        assert (facts["workers"], facts["dashboard"]) == (6, "/user/alice/dask-dashboard/status")
+        settings = json.loads((tmp_path / "jupyter/labconfig/default_setting_overrides.json").read_text())
+        assert settings["dask-labextension:plugin"]["defaultURL"] == "dask-dashboard"
+        assert env["JUPYTER_CONFIG_PATH"] == str(tmp_path / "jupyter")
+    finally:
+        runtime.held.close()
+        shutil.rmtree(runtime.private)
