@@ -43,6 +43,30 @@ def worker_memory(total, workers, with_notebook):
     return int((total * 0.95 - notebook) / workers)
 
 
+def gpus(env):
+    """The job's GPUs on this node as CUDA names them, [] for none."""
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "GPU_DEVICE_ORDINAL"):
+        if name in env:
+            names = [word.strip() for word in env[name].split(",")]
+            # CUDA itself stops at the first that is none: "-1", and Slurm's and Grid Engine's words for none.
+            end = next((n for n, word in enumerate(names) if word in ("", "-1") or word.lower().startswith("no")), None)
+            return names[:end]
+    return []
+
+
+def share_gpus(names, workers):
+    """Per worker what Dask's resources and the environment say: ``GPU=1`` for the first worker of each GPU.
+
+    More workers than GPUs share them: they can use one, but tasks that ask for ``GPU=1`` have it for themselves.
+    """
+    if not names:
+        return {"resources": [{}] * workers, "environments": [{}] * workers}
+    each = max(1, len(names) // workers)
+    shares = [[names[(index * each + more) % len(names)] for more in range(each)] for index in range(workers)]
+    return {"resources": [{"GPU": each} if index < len(names) else {} for index in range(workers)],
+            "environments": [{"CUDA_VISIBLE_DEVICES": ",".join(share)} for share in shares]}
+
+
 def _job_cpus(env, default):
     for name in ("HPC_JOB_CORES", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
         if env.get(name, "").isdigit():
