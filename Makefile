@@ -30,6 +30,7 @@ test: packages environments lint
 bench: packages environments
 	$(NEWEST)/bin/python benchmarks/parse_status.py
 	HPC_TEST_ENVIRONMENTS=$(NEWEST) $(NEWEST)/bin/python benchmarks/spawn_latency.py
+	$(NEWEST)/bin/python benchmarks/dask_start.py
 
 lint:
 	$(NEWEST)/bin/flake8 jupyterhub_hpc_spawner tests benchmarks

@@ -78,6 +78,9 @@ class HPCSpawner(BatchSpawnerBase):
     quick_start = Bool(
         True, help="""Keep what a starting JupyterLab does not need out of the server's process: it starts faster.
         Kernels and terminals are not touched.""").tag(config=True)
+    dask_launcher = Unicode(
+        "fork", help="""How a node's Dask workers start: ``fork``, all from one import; ``nanny``, Dask's standard
+        ``dask worker``; ``mpi``, dask-mpi, for tasks that use MPI.""").tag(config=True)
     helper = Unicode(help="Path of jupyterhub-hpc-spawner-helper, as it stands in the sudoers file.").tag(config=True)
     helper_prefix = List(
         Unicode(), help="""Words before the helper's path, with ``{username}`` as a word of its own, for example

@@ -40,8 +40,9 @@ def session_files(spawner, options, session, request, system):
         "runtimes": [],
     }
     files = {}
+    settings = {"dask_launcher": spawner.dask_launcher}
     for runtime in wanted_runtimes(options):
-        plan["runtimes"].append(runtime.plan(options, system.remote_run(request), system.mpi_run(request)))
+        plan["runtimes"].append(runtime.plan(options, system.remote_run(request), system.mpi_run(request), settings))
         env.update(runtime.environment(request.session_dir))
         if runtime.credentials:
             files[runtime.credentials] = credentials.tls_pem()

@@ -8,19 +8,17 @@ import asyncio
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 
 from . import network, resources
-from .everywhere import Everywhere
-from .processes import Child, die_with_parent, tail
+from .dask_workers import NOTE
+from .everywhere import Everywhere, appears
+from .processes import Child, tail
 from .report import say
 
 START_TIMEOUT = 60
-# For connections of workers, also later; kernels do not wait so long.
-WORKER_PATIENCE = 120
 SCHEDULER_GRACE = 3
 WORKER_GRACE = 4
 
@@ -33,6 +31,7 @@ class Runtime:
         self.plan = plan
         self.scheduler = None
         self.workers = None
+        self.tasks = []
         # Sockets have short paths and belong on this node's own disk; the directory is private (0700).
         self.private = tempfile.mkdtemp(prefix="jupyter-dask-")
 
@@ -49,9 +48,10 @@ class Runtime:
 
     def _expected_workers(self):
         """Of all nodes, if the others are as this one."""
-        count, _ = resources.divide(resources.cpus(os.environ), self.plan["workers_per_node"],
-                                    self.plan["threads_per_worker"])
-        return count * len(self.launcher.nodes)
+        return self._share()[0] * len(self.launcher.nodes)
+
+    def _share(self):
+        return resources.share_node(os.environ, self.plan["workers_per_node"], self.plan["threads_per_worker"])
 
     @property
     def dashboard(self):
@@ -86,6 +86,8 @@ class Runtime:
 
     async def _end_processes(self):
         """The scheduler first: workers that lose it end by themselves; all at once they can hang for ever."""
+        for task in self.tasks:
+            task.cancel()
         if self.scheduler:
             await self.scheduler.end(SCHEDULER_GRACE)
         if self.workers:
@@ -99,17 +101,53 @@ class Runtime:
         port = self.held.getsockname()[1]
         self.scheduler = await Child.start(
             "dask-scheduler", self.launcher.node_command("dask-scheduler", self.launcher.address, str(port)),
-            log=self.launcher.path("dask-scheduler.log"))
+            dict(os.environ, DASK_TEMPORARY_DIRECTORY=self.private), self.launcher.path("dask-scheduler.log"))
         # Workers that come before it, on a busy machine or a slow file system, give up or come back late.
         await asyncio.wait_for(self._listening(port), START_TIMEOUT)
-        command = self.launcher.node_command(
-            "dask-worker", self.address, str(self.plan["workers_per_node"] or 0),
-            str(self.plan["threads_per_worker"] or 0))
-        self.workers = await Everywhere.start(self.launcher, "dask-workers", self.plan["remote_run"], command, None,
-                                              self.launcher.path("dask-workers.log"), 2 * WORKER_GRACE)
-        asyncio.ensure_future(self._watch_workers(self.workers))
+        if self.plan["launcher"] == "mpi":
+            await self._start_ranks()
+        else:
+            await self._start_workers(self.plan["remote_run"], "dask-worker", self.plan["workers_per_node"] or 0,
+                                      self.plan["threads_per_worker"] or 0, self.plan["launcher"])
+        self.tasks += [asyncio.ensure_future(self._watch_workers(self.workers)),
+                       asyncio.ensure_future(self._read_notes())]
         self.launcher.session_file.runtime("dask", state="running")
         say("the Dask scheduler listens at %s" % self.address)
+
+    async def _start_workers(self, prefix, verb, *arguments):
+        command = self.launcher.node_command(verb, self.address, *map(str, arguments))
+        self.workers = await Everywhere.start(self.launcher, "dask-workers", prefix, command, None,
+                                              self.launcher.path("dask-workers.log"), 2 * WORKER_GRACE)
+
+    async def _start_ranks(self):
+        """dask-mpi in the first of the batch system's ways to start MPI that suits the environment's."""
+        missing = [name for name in ("mpi4py", "dask_mpi") if not find_spec(name)]
+        if missing:
+            raise OSError("dask_launcher is \"mpi\", and %s not installed" % " and ".join(missing))
+        count, threads = self._share()
+        total = count * len(self.launcher.nodes)
+        why = "there is no way to start MPI programs here"
+        for number, words in enumerate(self.plan["mpi_run"]):
+            if not shutil.which(words[0]):
+                why = "%s is not in PATH" % words[0]
+                continue
+            sign = self.launcher.path("dask-mpi-%d" % number)
+            prefix = [word.format(per_node=count, total=total, nodes=",".join(self.launcher.nodes)) for word in words]
+            await self._start_workers(prefix, "dask-rank", threads, count, total, sign)
+            if await appears(sign, self.workers, START_TIMEOUT):
+                return
+            why = self.workers.tail()
+            await self.workers.end(WORKER_GRACE)
+        raise OSError("the workers could not be started with MPI: %s" % why)
+
+    async def _read_notes(self):
+        """What nodes have to say about how their workers start; the kernels read it in the session file."""
+        for pause in (1, 2, 4, 8, 15, 30, 60):
+            await asyncio.sleep(pause)
+            notes = {name[len(NOTE):]: tail(self.launcher.path(name)) for name in os.listdir(self.launcher.directory)
+                     if name.startswith(NOTE)}
+            if notes:
+                self.launcher.session_file.runtime("dask", notes=notes)
 
     async def _listening(self, port):
         while not network.listens_here(self.launcher.address, port):
@@ -146,46 +184,3 @@ def run_scheduler(address, port):
     sys.argv = ["dask-scheduler", "--host", address, "--port", port, "--dashboard-address", "127.0.0.1:0",
                 "--preload", preload]
     return main()
-
-
-def run_workers(scheduler, workers, threads):
-    """One node's workers, in a process that outlives them: what they leave is killed and deleted."""
-    host = network.address_towards(scheduler)
-    count, threads = resources.divide(resources.cpus(os.environ), int(workers), int(threads))
-    beside_notebook = host == os.environ["DASK_SCHEDULER_ADDRESS"].split("//")[1].rsplit(":", 1)[0].strip("[]")
-    limit = resources.worker_memory(resources.memory(os.environ), count, beside_notebook)
-    scratch = tempfile.mkdtemp(prefix="dask-")
-    env = dict(os.environ, MALLOC_TRIM_THRESHOLD_="65536", DASK_TEMPORARY_DIRECTORY=scratch,
-               DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="%ds" % WORKER_PATIENCE)
-    env.update((name, str(threads)) for name in resources.BLAS_THREADS)
-    argv = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nworkers", str(count),
-            "--nthreads", str(threads), "--memory-limit", str(limit), "--host", host, "--nanny", "--no-dashboard",
-            "--dashboard-address", "127.0.0.1:0", "--local-directory", scratch, "--death-timeout", str(WORKER_PATIENCE),
-            "--name", os.environ.get("SLURMD_NODENAME") or os.uname().nodename.split(".")[0]]
-    try:
-        return _supervise(argv, env)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _supervise(argv, env):
-    child = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, start_new_session=True,
-                             preexec_fn=die_with_parent)
-
-    def end(number, frame):
-        """Told to end with everything else of the job: workers may hang then, so the alarm kills them."""
-        signal.alarm(WORKER_GRACE)
-
-    signal.signal(signal.SIGALRM, lambda number, frame: _kill_group(child.pid))
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, end)
-    code = child.wait()
-    _kill_group(child.pid)
-    return code
-
-
-def _kill_group(pid):
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -1,7 +1,8 @@
-"""Loaded by the Dask scheduler: its dashboard answers on a Unix socket of the user instead of a TCP port.
+"""Loaded by the Dask scheduler and by standard workers: no TCP port with their dashboard, metrics and logs.
 
-Even loopback is open to everybody else on a shared node. The single-user server serves the socket behind its login.
-It also leaves the versions of this environment, the workers' own, for notebooks to compare theirs with.
+Even loopback is open to everybody else on a shared node. The scheduler's answers on a Unix socket of the user, which
+the single-user server serves behind its login. The scheduler also leaves the versions of this environment, the
+workers' own, for notebooks to compare theirs with.
 """
 import json
 import os
@@ -25,12 +26,10 @@ def versions():
     return found
 
 
-async def dask_setup(scheduler):
-    session_file = os.environ.get("HPC_SESSION_FILE")
-    if session_file:
-        with open(os.path.join(os.path.dirname(session_file), "dask-versions.json"), "w") as out:
-            json.dump(versions(), out)
+async def dask_setup(server):
+    server.http_server.stop()
     path = os.environ.get("JUPYTERHUB_HPC_DASHBOARD")
-    if path:
-        scheduler.http_server.stop()
-        scheduler.http_server.add_socket(bind_unix_socket(path, mode=0o600))
+    if path:  # the scheduler
+        server.http_server.add_socket(bind_unix_socket(path, mode=0o600))
+        with open(os.path.join(os.path.dirname(os.environ["HPC_SESSION_FILE"]), "dask-versions.json"), "w") as out:
+            json.dump(versions(), out)

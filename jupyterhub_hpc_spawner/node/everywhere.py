@@ -91,6 +91,17 @@ class Everywhere:
             writer.close()
 
 
+async def appears(path, group, patience):
+    """Whether the file comes within so many seconds, while the command still runs on some node."""
+    for _ in range(20 * patience):
+        if os.path.exists(path):
+            return True
+        if group.returncode is not None:
+            return False
+        await asyncio.sleep(0.05)
+    return False
+
+
 def _words(remote_run, node, command):
     line = " ".join(map(shlex.quote, command))
     words = [line if word == "{command}" else word.replace("{node}", node) for word in remote_run]

@@ -12,7 +12,7 @@ import sys
 from importlib.util import find_spec
 
 from . import resources
-from .everywhere import Everywhere
+from .everywhere import Everywhere, appears
 from .processes import first_of
 from .report import say
 
@@ -84,12 +84,8 @@ class Runtime:
         command = self.launcher.node_command(name, self.profile, argument)
         child = self.running[name] = await Everywhere.start(self.launcher, name, prefix, command, env, self._log(name),
                                                             GRACE)
-        for _ in range(20 * START_TIMEOUT):
-            if os.path.exists(sign):
-                return True
-            if child.returncode is not None:
-                break
-            await asyncio.sleep(0.05)
+        if await appears(sign, child, START_TIMEOUT):
+            return True
         await child.end(GRACE)
         return False
 

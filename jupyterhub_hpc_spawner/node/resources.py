@@ -37,10 +37,39 @@ def divide(cores, workers=None, threads=None):
     return workers, threads or max(1, cores // workers)
 
 
+def share_node(env, workers=None, threads=None):
+    """(Dask workers, threads per worker) on this node; one worker per GPU where that was left open."""
+    return divide(cpus(env), workers or len(gpus(env)), threads)
+
+
 def worker_memory(total, workers, with_notebook):
     """Bytes for each worker: 95 % of the allocation, less the notebook's share on the notebook's own node."""
     notebook = min(2 * GIB, total // 8) if with_notebook else 0
     return int((total * 0.95 - notebook) / workers)
+
+
+def gpus(env):
+    """The job's GPUs on this node as CUDA names them, [] for none."""
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "GPU_DEVICE_ORDINAL"):
+        if name in env:
+            names = [word.strip() for word in env[name].split(",")]
+            # CUDA itself stops at the first that is none: "-1", and Slurm's and Grid Engine's words for none.
+            end = next((n for n, word in enumerate(names) if word in ("", "-1") or word.lower().startswith("no")), None)
+            return names[:end]
+    return []
+
+
+def share_gpus(names, workers):
+    """Per worker what Dask's resources and the environment say: ``GPU=1`` for the first worker of each GPU.
+
+    More workers than GPUs share them: they can use one, but tasks that ask for ``GPU=1`` have it for themselves.
+    """
+    if not names:
+        return {"resources": [{}] * workers, "environments": [{}] * workers}
+    each = max(1, len(names) // workers)
+    shares = [[names[(index * each + more) % len(names)] for more in range(each)] for index in range(workers)]
+    return {"resources": [{"GPU": each} if index < len(names) else {} for index in range(workers)],
+            "environments": [{"CUDA_VISIBLE_DEVICES": ",".join(share)} for share in shares]}
 
 
 def _job_cpus(env, default):

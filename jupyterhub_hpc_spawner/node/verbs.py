@@ -17,8 +17,17 @@ def main(arguments):
         from .dask import run_scheduler
         return run_scheduler(*rest)
     if verb == "dask-worker":
-        from .dask import run_workers
+        from .dask_workers import run_workers
         return run_workers(*rest)
+    if verb == "dask-keeper":
+        from .dask_keeper import run_keeper
+        return run_keeper(*rest)
+    if verb == "dask-nannies":
+        from .dask_standard import run_nannies
+        return run_nannies(*rest)
+    if verb == "dask-rank":
+        from .dask_standard import run_rank
+        return run_rank(*rest)
     if verb == "ipcontroller":
         from .ipyparallel import run_controller
         return run_controller(*rest)

@@ -85,10 +85,16 @@ def _runtime(name, facts, path):
             ("Engines", _expected(facts.get("engines"), state), ""),
             ("MPI", {True: "yes", False: "no: " + line(facts.get("mpi_error"))}.get(_flag(facts.get("mpi")), ""), ""),
             ("Dashboard", line(facts.get("dashboard")), _link(facts.get("dashboard")))]
-    notes = list(advice(name, state, error, os.path.dirname(path)))
+    notes = [*advice(name, state, error, os.path.dirname(path)), *_told(facts.get("notes"))]
     if name == "dask":
         notes.extend(filter(None, [_versions(os.path.join(os.path.dirname(path), "dask-versions.json"))]))
     return Part(TITLES.get(name, name), state, _filled(rows), error, notes)
+
+
+def _told(notes):
+    """What nodes had to say."""
+    notes = notes if isinstance(notes, dict) else {}
+    return ["%s: %s" % (line(node, 100), line(note)) for node, note in list(notes.items())[:MANY_NODES]]
 
 
 def _error(value):

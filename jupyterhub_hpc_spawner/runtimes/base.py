@@ -18,5 +18,6 @@ class Runtime(Protocol):
     def environment(self, session_dir: str) -> Mapping[str, str]:
         """Variables of the whole session: server, kernels and the runtime's own processes."""
 
-    def plan(self, options: Options, remote_run: list[str], mpi_run: list[list[str]]) -> dict[str, Any]:
-        """What ``node/`` needs to start it: JSON with ``name``."""
+    def plan(self, options: Options, remote_run: list[str], mpi_run: list[list[str]],
+             settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``node/`` needs to start it: JSON with ``name``. ``settings`` are the site's. ConfigError."""

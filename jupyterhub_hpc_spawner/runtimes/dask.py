@@ -1,6 +1,9 @@
 """Dask: scheduler and workers inside the session's own job, TLS only."""
+from ..errors import ConfigError
 
 CREDENTIALS = "tls.pem"
+# How workers start: forked from one import a node, ``dask worker`` with nannies, the ranks of dask-mpi.
+LAUNCHERS = ("fork", "nanny", "mpi")
 
 
 class Dask:
@@ -27,10 +30,15 @@ class Dask:
             env[f"DASK_DISTRIBUTED__COMM__TLS__{role}__KEY"] = pem
         return env
 
-    def plan(self, options, remote_run, mpi_run):
+    def plan(self, options, remote_run, mpi_run, settings):
+        launcher = settings["dask_launcher"]
+        if launcher not in LAUNCHERS:
+            raise ConfigError(f"dask_launcher: there is no {launcher!r}, only {', '.join(LAUNCHERS)}")
         return {
             "name": self.name,
+            "launcher": launcher,
             "remote_run": remote_run,
+            "mpi_run": mpi_run,
             "workers_per_node": options.dask_workers_per_node,
             "threads_per_worker": options.dask_threads_per_worker,
         }

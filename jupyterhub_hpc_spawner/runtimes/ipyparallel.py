@@ -18,7 +18,7 @@ class IPyParallel:
         """
         return {"IPP_CLIENT_FILE": f"{session_dir}/{CLIENT_FILE}", "IPP_ENABLE_CURVE": "1"}
 
-    def plan(self, options, remote_run, mpi_run):
+    def plan(self, options, remote_run, mpi_run, settings):
         return {
             "name": self.name,
             "profile": PROFILE,

@@ -77,6 +77,20 @@ def hub(environment, tmp_path_factory):
 
 
 @pytest.fixture
+def hub_with(environment, tmp_path):
+    """A Hub of the test's own, with these lines more in its configuration."""
+    hubs = []
+
+    def start(extra):
+        hubs.append(LocalHub(tmp_path, environment, extra + "\n").start())
+        return hubs[0].add_user(USER)
+    yield start
+    for hub in hubs:
+        hub.end_session()
+        hub.stop()
+
+
+@pytest.fixture
 def session(hub):
     """A running session with Dask; the next test that wants one takes the same."""
     if not hub.servers(hub.user):

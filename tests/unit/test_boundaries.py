@@ -26,8 +26,8 @@ MAY_IMPORT = {
 WORLD = {"asyncio", "subprocess", "socket", "selectors", "threading", "multiprocessing", "os", "pathlib", "shutil",
          "tempfile", "glob", "fileinput", "time", "random", "secrets", "urllib", "http", "pwd", "signal", "sqlite3",
          "jupyterhub", "tornado", "batchspawner", "traitlets", "requests"}
-# The scheduler loads it, so it runs where distributed and tornado are.
-LOADED_BY_DASK = Path("node/dask_preload.py")
+# Dask loads it or it is loaded to become Dask, so it runs where distributed and tornado are.
+LOADED_BY_DASK = {Path("node/dask_preload.py"), Path("node/dask_worker.py")}
 NODE = [path for path in FILES if path.parts[0] == "node"]
 # What is imported in a user's kernel, as the helper stages it.
 NOTEBOOK = [Path("__init__.py"), Path("_version.py"), *(path for path in FILES if path.parts[0] == "notebook")]
@@ -78,7 +78,7 @@ def test_a_pure_file_does_not_touch_the_world(path):
     assert not {"open", "input", "print", "exec", "eval", "__import__"} & set(calls)
 
 
-@pytest.mark.parametrize("path", [*(path for path in NODE if path != LOADED_BY_DASK), *NOTEBOOK,
+@pytest.mark.parametrize("path", [*(path for path in NODE if path not in LOADED_BY_DASK), *NOTEBOOK,
                                   Path("helper.py"), Path("localbatch.py")], ids=str)
 def test_what_runs_as_the_user_imports_the_standard_library_only(path):
     outside = {module.partition(".")[0] for _, module in imports(path, whole=False) if module}
@@ -111,7 +111,7 @@ def test_code_of_the_job_imports_without_this_package_jupyterhub_or_dask(tmp_pat
     (tmp_path / "node").mkdir()
     for path in NODE:
         shutil.copy(PACKAGE / path, tmp_path / ("run.py" if path.name == "run.py" else path))
-    names = [path.stem for path in NODE if path != LOADED_BY_DASK and path.stem not in ("__init__", "run")]
+    names = [path.stem for path in NODE if path not in LOADED_BY_DASK and path.stem not in ("__init__", "run")]
     code = BLOCKED + """
 import importlib
 sys.path.insert(0, sys.argv[1])

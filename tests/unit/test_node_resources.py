@@ -62,7 +62,50 @@ def test_memory_is_not_more_than_slurm_gave(tmp_path, env, expected):
     assert resources.memory(env, **fake_machine(tmp_path, "0::/\n", {})) == expected
 
 
+@pytest.mark.parametrize("env, expected", [
+    ({"HPC_JOB_MEMORY": str(3 * GIB)}, 3 * GIB), ({"HPC_JOB_MEMORY": "0"}, MACHINE), ({"HPC_JOB_MEMORY": ""}, MACHINE),
+    ({"HPC_JOB_MEMORY": str(3 * GIB), "SLURM_MEM_PER_NODE": "1024"}, GIB),
+    ({"SLURM_MEM_PER_CPU": "512", "HPC_JOB_CORES": "4"}, 2 * GIB),
+])
+def test_memory_is_not_more_than_the_job_script_says(tmp_path, env, expected):
+    assert resources.memory(env, **fake_machine(tmp_path, "0::/\n", {})) == expected
+
+
+def test_the_smallest_of_job_batch_system_and_cgroup_counts(tmp_path):
+    machine = fake_machine(tmp_path, "0::/job\n", {"job/memory.max": 2 * GIB})
+    assert resources.memory({"HPC_JOB_MEMORY": str(3 * GIB)}, **machine) == 2 * GIB
+    assert resources.memory({"SLURM_MEM_PER_NODE": "1000"}, **machine) == 1000 * 1024 ** 2
+
+
+@pytest.mark.parametrize("env, expected", [
+    ({}, []), ({"CUDA_VISIBLE_DEVICES": "0,1"}, ["0", "1"]), ({"CUDA_VISIBLE_DEVICES": ""}, []),
+    ({"CUDA_VISIBLE_DEVICES": "GPU-8f3,MIG-2"}, ["GPU-8f3", "MIG-2"]), ({"CUDA_VISIBLE_DEVICES": "2,-1,3"}, ["2"]),
+    ({"CUDA_VISIBLE_DEVICES": "NoDevFiles"}, []), ({"CUDA_VISIBLE_DEVICES": " 1, 3 "}, ["1", "3"]),
+    ({"SLURM_STEP_GPUS": "4,5"}, ["4", "5"]), ({"SLURM_JOB_GPUS": "6"}, ["6"]),
+    ({"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_GPUS": "6"}, ["0"]),
+    ({"CUDA_VISIBLE_DEVICES": "", "SLURM_JOB_GPUS": "6"}, []),
+])
+def test_the_gpus_of_the_job(env, expected):
+    assert resources.gpus(env) == expected
+
+
+@pytest.mark.parametrize("names, workers, devices, owned", [
+    (["a", "b"], 2, ["a", "b"], [1, 1]), (["a", "b"], 1, ["a,b"], [2]), (["a"], 3, ["a", "a", "a"], [1, 0, 0]),
+    (["a", "b"], 3, ["a", "b", "a"], [1, 1, 0]), (["a", "b", "c", "d"], 2, ["a,b", "c,d"], [2, 2]),
+    (["a", "b", "c"], 2, ["a", "b"], [1, 1]),
+])
+def test_every_worker_sees_a_gpu_and_every_gpu_is_owned_once(names, workers, devices, owned):
+    share = resources.share_gpus(names, workers)
+    assert [env["CUDA_VISIBLE_DEVICES"] for env in share["environments"]] == devices
+    assert [resource.get("GPU", 0) for resource in share["resources"]] == owned
+
+
+def test_without_gpus_nothing_is_set():
+    assert resources.share_gpus([], 2) == {"resources": [{}, {}], "environments": [{}, {}]}
+
+
 @pytest.mark.parametrize("env, affinity, expected", [
+    ({"HPC_JOB_CORES": "3"}, 8, 3), ({"HPC_JOB_CORES": "3", "SLURM_CPUS_PER_TASK": "4"}, 8, 3),
     ({}, 8, 8), ({"SLURM_CPUS_PER_TASK": "4"}, 8, 4), ({"SLURM_CPUS_PER_TASK": "16"}, 8, 8),
     ({"SLURM_CPUS_ON_NODE": "2"}, 8, 2),
     ({"SLURM_CPUS_PER_TASK": "4", "SLURM_CPUS_ON_NODE": "64"}, 128, 4), ({"SLURM_CPUS_PER_TASK": "x"}, 8, 8),

@@ -6,6 +6,7 @@ import pytest
 
 from jupyterhub_hpc_spawner.batch.local import Local
 from jupyterhub_hpc_spawner.batch.slurm import Slurm
+from jupyterhub_hpc_spawner.errors import ConfigError
 from jupyterhub_hpc_spawner.model import JobRequest
 from jupyterhub_hpc_spawner.options import parse_options
 from jupyterhub_hpc_spawner.runtimes import RUNTIMES, wanted_runtimes
@@ -26,7 +27,7 @@ def test_a_runtime_is_wanted_where_its_option_is_on(options, names):
 
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)
 def test_a_plan_is_json_and_names_the_module_that_starts_it(runtime):
-    plan = json.loads(json.dumps(runtime.plan(BOTH, ["srun"], [["srun", "--mpi=x"]])))
+    plan = json.loads(json.dumps(runtime.plan(BOTH, ["srun"], [["srun", "--mpi=x"]], {"dask_launcher": "fork"})))
     assert callable(import_module(f"jupyterhub_hpc_spawner.node.{plan['name']}").Runtime)
 
 
@@ -35,6 +36,16 @@ def test_every_file_that_a_variable_names_is_in_the_session_directory(runtime):
     env = runtime.environment("/home/a b/session")
     paths = [value for value in env.values() if value.startswith("/")]
     assert paths and all(path.startswith("/home/a b/session/") for path in paths)
+
+
+@pytest.mark.parametrize("launcher", ["fork", "nanny", "mpi"])
+def test_the_site_chooses_how_dask_workers_start(launcher):
+    assert RUNTIMES[0].plan(BOTH, ["srun"], [["mpiexec"]], {"dask_launcher": launcher})["launcher"] == launcher
+
+
+def test_an_unknown_way_to_start_dask_workers_is_the_sites_mistake():
+    with pytest.raises(ConfigError, match="dask_launcher: there is no 'magic', only fork, nanny, mpi"):
+        RUNTIMES[0].plan(BOTH, ["srun"], [], {"dask_launcher": "magic"})
 
 
 def test_two_runtimes_do_not_set_the_same_variable():
@@ -46,7 +57,7 @@ def test_ipyparallel_has_curve_and_its_client_file_before_it_starts():
     ipyparallel = wanted_runtimes(BOTH)[1]
     assert ipyparallel.environment("/s") == {
         "IPP_CLIENT_FILE": "/s/ipp/security/ipcontroller-client.json", "IPP_ENABLE_CURVE": "1"}
-    plan = ipyparallel.plan(BOTH, ["srun"], [["mpiexec"]])
+    plan = ipyparallel.plan(BOTH, ["srun"], [["mpiexec"]], {})
     assert (plan["nodes"], plan["engines_per_node"], plan["mpi_run"]) == (2, 3, [["mpiexec"]])
 
 

@@ -1,0 +1,79 @@
+"""One node's Dask workers, in a process that outlives them: what they leave is killed and deleted."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from . import network, resources
+from .processes import die_with_parent
+
+GRACE = 6
+SILENCE = 300
+# For workers' connections, also later; kernels do not wait so long.
+PATIENCE = 120
+NOTE = "dask-note-"
+# As a nanny does it; every node must hash a text alike (https://github.com/dask/dask/issues/6640).
+HASH_SEED = "6640"
+
+
+def run_workers(scheduler, workers, threads, launcher):
+    """The exit status, when all of them have ended. ``launcher`` is fork or nanny, see ``runtimes/dask.py``."""
+    scratch = tempfile.mkdtemp(prefix="dask-")
+    try:
+        spec = specification(os.environ, scheduler, int(workers), int(threads), scratch)
+        run = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "run.py")
+        verb = {"fork": "dask-keeper", "nanny": "dask-nannies"}[launcher]
+        return _supervise([sys.executable, run, verb, json.dumps(spec)], environment(os.environ, spec))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def specification(env, scheduler, workers, threads, scratch):
+    """All that the workers of this node need to know; the same for every way to start them."""
+    host = network.address_towards(scheduler)
+    name = env.get("SLURMD_NODENAME") or os.uname().nodename.split(".")[0]
+    count, threads = resources.share_node(env, workers, threads)
+    beside_notebook = host == env["DASK_SCHEDULER_ADDRESS"].split("//")[1].rsplit(":", 1)[0].strip("[]")
+    note = os.path.join(os.path.dirname(env.get("HPC_SESSION_FILE") or scratch), NOTE + name)
+    return {"scheduler": scheduler, "host": network.bracketed(host), "name": name, "count": count, "threads": threads,
+            "memory": resources.worker_memory(resources.memory(env), count, beside_notebook), "scratch": scratch,
+            "pulse": os.path.join(scratch, "pulse"), "note": note, "silence": SILENCE,
+            **resources.share_gpus(resources.gpus(env), count)}
+
+
+def environment(env, spec):
+    """What must be set before the interpreter starts: libraries and malloc read it once."""
+    env = dict(env, MALLOC_TRIM_THRESHOLD_="65536", DASK_TEMPORARY_DIRECTORY=spec["scratch"],
+               DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="%ds" % PATIENCE)
+    env.setdefault("PYTHONHASHSEED", HASH_SEED)
+    # Or the workers' preload takes it for the scheduler's.
+    env.pop("JUPYTERHUB_HPC_DASHBOARD", None)
+    env.update((name, str(spec["threads"])) for name in resources.BLAS_THREADS)
+    return env
+
+
+def _supervise(argv, env):
+    child = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, start_new_session=True,
+                             preexec_fn=die_with_parent)
+
+    def end(number, frame):
+        """Told to end, maybe with everything else of the job. Workers may hang then, so the alarm kills them."""
+        child.terminate()
+        signal.alarm(GRACE)
+
+    signal.signal(signal.SIGALRM, lambda number, frame: _kill_group(child.pid))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    code = child.wait()
+    _kill_group(child.pid)
+    return code if code >= 0 else 128 - code
+
+
+def _kill_group(pid):
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,73 @@
+"""The site's choice of how Dask's workers start, in a whole session."""
+import json
+
+import pytest
+from support.kernel import run_code
+from support.running_hub import wait_for
+
+OPTIONS = {"dask": True, "dask_workers_per_node": 2, "dask_threads_per_worker": 1}
+CONNECT = """
+from dask.distributed import Client
+client = Client()
+client.wait_for_workers(2, timeout=60)
+print(client.submit(lambda x: x + 1, 41).result())
+"""
+RANKS = """
+def ranks():
+    from mpi4py import MPI
+    return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1)
+print(sorted(client.run(ranks).values()))
+"""
+
+
+def facts(hub):
+    name = hub.state(hub.user)["name"]
+    return json.loads((hub.home / "sessions" / name / "session.json").read_text())["runtimes"]["dask"]
+
+
+@pytest.mark.parametrize(("launcher", "code", "printed"), [
+    ("nanny", CONNECT, "42\n"), ("mpi", CONNECT + RANKS, "42\n[(0, 2), (1, 2)]\n")])
+def test_a_session_with_the_sites_launcher(hub_with, environment, launcher, code, printed):
+    if launcher == "mpi" and not list(environment.glob("lib/python*/site-packages/dask_mpi")):
+        pytest.skip("this environment has no dask-mpi")
+    hub = hub_with(f"c.HPCSpawner.dask_launcher = {launcher!r}")
+    assert hub.spawn(hub.user, OPTIONS)[-1].get("ready")
+    assert run_code(hub.server_url, hub.user_token(hub.user), code) == printed
+    hub.end_session()
+    hub.assert_nothing_left()
+
+
+def test_the_death_of_a_rank_leaves_the_scheduler(hub_with, environment):
+    if not list(environment.glob("lib/python*/site-packages/dask_mpi")):
+        pytest.skip("this environment has no dask-mpi")
+    hub = hub_with("c.HPCSpawner.dask_launcher = 'mpi'")
+    assert hub.spawn(hub.user, OPTIONS)[-1].get("ready")
+    code = CONNECT + """
+import os, signal, time
+pid = list(client.run(os.getpid).values())[0]
+os.kill(pid, signal.SIGKILL)
+deadline = time.monotonic() + 30
+while client.scheduler_info()["workers"] and time.monotonic() < deadline:
+    time.sleep(0.2)
+print(client.run_on_scheduler(lambda: "alive"))
+"""
+    assert run_code(hub.server_url, hub.user_token(hub.user), code) == "42\nalive\n"
+    wait_for(lambda: facts(hub)["state"] == "failed", 20, lambda: f"it stays {facts(hub)}")
+    assert "the workers ended" in facts(hub)["error"]
+
+
+def test_mpi_without_dask_mpi_is_said(hub_with):
+    hub = hub_with("c.HPCSpawner.dask_launcher = 'mpi'")
+    package = hub.home / "hidden" / "dask_mpi"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('broken on purpose')\n")
+    (hub.home / ".jupyterhub.env").write_text(f"export PYTHONPATH={package.parent}\n")
+    assert hub.spawn(hub.user, OPTIONS)[-1].get("ready")
+    wait_for(lambda: facts(hub)["state"] == "failed", 60, lambda: f"it stays {facts(hub)}")
+    assert "started with MPI" in facts(hub)["error"] or "not installed" in facts(hub)["error"]
+
+
+def test_an_unknown_launcher_needs_the_administrator(hub_with):
+    hub = hub_with("c.HPCSpawner.dask_launcher = 'magic'")
+    event = hub.spawn(hub.user, OPTIONS)[-1]
+    assert event.get("failed") and "there is no 'magic', only fork, nanny, mpi" in event["message"]
