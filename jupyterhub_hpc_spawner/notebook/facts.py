@@ -84,7 +84,7 @@ def _runtime(name, facts, path):
             ("Workers", _expected(facts.get("workers"), state), ""),
             ("Engines", _expected(facts.get("engines"), state), ""),
             ("MPI", {True: "yes", False: "no: " + line(facts.get("mpi_error"))}.get(_flag(facts.get("mpi")), ""), ""),
-            ("Dashboard", line(facts.get("dashboard")), _link(facts.get("dashboard")))]
+            _dashboard(facts.get("dashboard"), state)]
     notes = [*advice(name, state, error, os.path.dirname(path)), *_told(facts.get("notes"))]
     if name == "dask":
         notes.extend(filter(None, [_versions(os.path.join(os.path.dirname(path), "dask-versions.json"))]))
@@ -118,6 +118,11 @@ def _expected(number, state):
 
 def _flag(value):
     return value if isinstance(value, bool) else None
+
+
+def _dashboard(path, state):
+    """None while it starts: nothing answers there yet."""
+    return ("Dashboard", "", "") if state == "starting" else ("Dashboard", line(path), _link(path))
 
 
 def _link(value):

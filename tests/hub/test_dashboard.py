@@ -35,6 +35,8 @@ def test_the_plots_get_live_data(session, browser):
     with chrome.page(browser) as page:
         page.on("websocket", lambda socket: socket.on("framereceived", lambda data: frames.append(socket.url)))
         chrome.log_in(page, session.url, session.user)
+        # The server is there before Dask is.
+        run_code(session.server_url, session.user_token(session.user), "from dask.distributed import Client; Client()")
         page.goto(f"{session.server_url}dask-dashboard/status")
         page.wait_for_function(f"Boolean(({STREAM})())", timeout=60000)
         assert page.evaluate(NAPS) == 0
