@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import signal
+import subprocess
 import sys
 
 from ..errors import ConfigError, HelperError, QueryError
@@ -20,10 +21,11 @@ async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity)
 
     ``timeout`` is in seconds, ``limit`` in bytes a stream; ``identity`` is user, group and extra_groups of Popen.
     """
-    pipe = asyncio.subprocess.PIPE
+    # Not asyncio's own subprocesses: they wait in tasks of their own, and JupyterHub cancels all tasks when it ends.
+    pipe = subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd="/", start_new_session=True, **identity)
+        process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd="/",
+                                   start_new_session=True, **identity)
     except OSError as error:
         raise QueryError(f"{argv[0]} cannot be run: {error.strerror}") from error
     talk = asyncio.ensure_future(_talk(process, stdin, limit))
@@ -38,36 +40,63 @@ async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity)
         talk.cancel()
         # The whole group: the program may have ended and left others behind that hold its output.
         _kill(process)
-        # Bounded: with output that nobody reads any more, asyncio may wait for its pipes for ever.
-        await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=REAP_TIMEOUT)
+        await _end(process)
         raise
     return Completed(tuple(argv), process.returncode, stdout, stderr)
 
 
 async def _talk(process, stdin, limit):
-    stdout, stderr, _ = await asyncio.gather(
-        _read(process.stdout, limit), _read(process.stderr, limit), _write(process.stdin, stdin))
-    await process.wait()
-    return stdout, stderr
+    try:
+        stdout, stderr, _ = await asyncio.gather(
+            _read(process.stdout, limit), _read(process.stderr, limit), _write(process.stdin, stdin))
+        while process.poll() is None:
+            await _end(process)
+        return stdout, stderr
+    finally:
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
+
+
+async def _end(process):
+    """Wait for it in a thread, and not for ever: nobody may kill what sudo runs as somebody else."""
+    def wait():
+        try:
+            process.wait(REAP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            pass
+    await asyncio.get_running_loop().run_in_executor(None, wait)
 
 
 async def _read(stream, limit):
-    chunks, size = [], 0
-    while chunk := await stream.read(1 << 16):
-        size += len(chunk)
-        if size > limit:
-            raise QueryError(f"more than {limit} bytes of output")
-        chunks.append(chunk)
-    return b"".join(chunks).decode(errors="replace")
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), stream)
+    try:
+        chunks, size = [], 0
+        while chunk := await reader.read(1 << 16):
+            size += len(chunk)
+            if size > limit:
+                raise QueryError(f"more than {limit} bytes of output")
+            chunks.append(chunk)
+        return b"".join(chunks).decode(errors="replace")
+    finally:
+        transport.close()
 
 
 async def _write(stream, text):
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), stream)
+    transport.set_write_buffer_limits(0)  # drain() then waits for all of it
+    writer = asyncio.StreamWriter(transport, protocol, None, loop)
     try:
-        stream.write(text.encode())
-        await stream.drain()
-        stream.close()
+        writer.write(text.encode())
+        await writer.drain()
     except (BrokenPipeError, ConnectionResetError):
         pass
+    finally:
+        if not transport.is_closing():
+            transport.abort()
 
 
 def _kill(process):

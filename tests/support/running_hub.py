@@ -78,13 +78,11 @@ class RunningHub:
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, number)
             try:
-                self.process.wait(20)
+                self.process.wait(30)
             except subprocess.TimeoutExpired:
-                # Still seen now and then: JupyterHub cancels all tasks, also asyncio's own in the middle of starting a
-                # program, and one of these then never ends (asyncio.base_subprocess: the transport's _wait).
-                print(f"the Hub did not end by itself:\n{self.log.read_text()[-1000:]}")
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait(20)
+                raise AssertionError(f"the Hub did not end by itself:\n{self.log.read_text()[-1000:]}") from None
         if number == signal.SIGKILL:
             return
         pid = self.directory / "proxy.pid"

@@ -184,7 +184,7 @@ async def test_a_command_as_the_user_comes_back_as_it_ended(tmp_path, answer, er
 async def test_a_cancellation_is_not_lost_in_the_moment_of_the_answer(monkeypatch):
     """Or whoever asks again and again never ends, and the Hub with it: wait_for of Python 3.11 loses it."""
     async def talk(process, stdin, limit):
-        await process.wait()
+        await commands._end(process)
         asyncio.get_running_loop().call_soon(asking.cancel)
         return "", ""
 
@@ -192,3 +192,15 @@ async def test_a_cancellation_is_not_lost_in_the_moment_of_the_answer(monkeypatc
     asking = asyncio.ensure_future(commands.run(["true"], env={"PATH": "/usr/bin:/bin"}, timeout=5))
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_hub_that_ends_waits_for_no_program_that_it_is_just_starting(turns):
+    """JupyterHub cancels every task there is, also those that asyncio itself made in between."""
+    asked = asyncio.ensure_future(run(["sleep", "20"], env=ENV, timeout=60))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    done, _ = await asyncio.wait([asked], timeout=2)
+    assert done and asked.cancelled()
