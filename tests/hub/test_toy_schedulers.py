@@ -150,7 +150,7 @@ def a_job_has_what_the_form_asked_for_and_dask_on_its_nodes(hub):
     hub.toy.control()
     events = hub.progress(hub.user)
     assert events[-1].get("ready"), events
-    names = [f"toy{number + 1}" for number in range(job["nodes"])]
+    names = [f"toy{number + 1}-0" for number in range(job["nodes"])]
     assert run_code(hub.server_url, hub.user_token(hub.user), CONNECT.format(count=len(names))).split() == names
     hub.stop_server(hub.user)
     hub.assert_nothing_left()
