@@ -48,15 +48,17 @@ except Exception as error:
     print(type(error).__name__, "KeyboardInterrupt" in str(error))
 print(client[:].apply_sync(lambda: 1))
 """
+# A client that was refused may hang in the end of its Python.
 CONNECTS = """
-import sys
+import os, sys
 import ipyparallel as ipp
 try:
     ipp.Client(sys.argv[1], timeout=float(sys.argv[2]))
 except Exception as error:
-    print("refused", type(error).__name__)
+    print("refused", type(error).__name__, flush=True)
 else:
-    print("connected")
+    print("connected", flush=True)
+os._exit(0)
 """
 # What a ZeroMQ socket announces: bytes 12 to 31 of its greeting (ZMTP 3.1).
 MECHANISMS = """
