@@ -30,19 +30,20 @@ class Runtime:
         self.launcher = launcher
         self.plan = plan
         self.profile = launcher.path(plan["profile"])
-        self.per_node = plan["engines_per_node"] or resources.cpus(os.environ)
+        self.per_node = resources.engines(os.environ, plan["engines_per_node"], plan["dask"])
         self.total = self.per_node * plan["nodes"]
         self.running = {}
 
     def prepare(self):
-        os.mkdir(self.profile, 0o700)
-        self.launcher.session_file.data["runtimes"]["ipyparallel"] = {
-            "state": "starting", "client_file": os.environ["IPP_CLIENT_FILE"], "engines": self.total}
+        self.facts = {"client_file": os.environ["IPP_CLIENT_FILE"], "engines": self.total}
         return {}
 
     async def run(self):
-        """Start, then stay with it; what went wrong is in the session file and in the logs."""
+        """Start, then stay with it; what went wrong is in the session file and in the logs. May be called again."""
         try:
+            # Of a former controller: its file would be taken for that of the new one.
+            shutil.rmtree(self.profile, ignore_errors=True)
+            os.mkdir(self.profile, 0o700)
             # The engines only now: a node that looked for the file in vain may not see it for half a minute on NFS.
             if not await self._start("ipcontroller", [], os.environ["IPP_CLIENT_FILE"], self.launcher.address):
                 raise OSError("the controller did not start")
@@ -55,10 +56,13 @@ class Runtime:
             text = "\n".join([str(error), *(child.tail() for child in self.running.values())])
             self.launcher.session_file.runtime("ipyparallel", state="failed", error=text)
             say("IPyParallel: %s" % text)
-        await self.end()
+        await self.stop()
 
-    async def end(self):
+    async def stop(self):
         await asyncio.gather(*(child.end(GRACE) for child in self.running.values()))
+        self.running = {}
+
+    end = stop
 
     async def _start_engines(self):
         ways = self.plan["mpi_run"] if find_spec("mpi4py") else []
@@ -79,7 +83,7 @@ class Runtime:
 
     async def _start(self, name, prefix, sign, argument):
         """Start the verb of that name, after ``prefix``; whether the file ``sign`` came. Ended if it did not."""
-        threads = str(max(1, resources.cpus(os.environ) // self.per_node))
+        threads = str(resources.engine_threads(os.environ, self.per_node, self.plan["dask"]))
         env = dict(os.environ, **dict.fromkeys(resources.BLAS_THREADS, threads))
         command = self.launcher.node_command(name, self.profile, argument)
         child = self.running[name] = await Everywhere.start(self.launcher, name, prefix, command, env, self._log(name),
