@@ -13,7 +13,9 @@ NOW = 1_800_000_000
 
 
 class FakeRuntime:
-    """Starts when it is told ``go``, and then runs until it is told to ``fail``."""
+    """Starts when it is told ``go``, and then runs until it is told to ``fail``; what is ``broken`` never runs."""
+
+    broken = False
 
     def __init__(self, name, session_file):
         self.plan = {"name": name}
@@ -29,8 +31,9 @@ class FakeRuntime:
     async def run(self):
         self.calls.append("run")
         await self.go.wait()
-        self.tell(state="running", notes={"n1": "slow"})
-        await self.fail.wait()
+        if not self.broken:
+            self.tell(state="running", notes={"n1": "slow"})
+            await self.fail.wait()
         self.tell(state="failed", error="the stars are wrong\nlast line")
 
     async def stop(self):
@@ -103,9 +106,8 @@ async def test_requests_during_a_start_wait_for_that_start(launched, capsys):
 
 
 async def test_a_start_that_fails_is_an_error_with_the_reason_and_what_to_do(launched):
+    launched.dask.broken = True
     launched.dask.go.set()
-    launched.dask.fail.set()
-    launched.dask.stop = lambda: asyncio.sleep(0)  # so the next start fails, too
     await until(lambda: facts(launched)["state"] == "failed")
     with pytest.raises(RestartError, match="(?s)could not be started again. the stars are wrong.*last line.*logs"):
         await asyncio.to_thread(lambda: restart.restart({"HPC_SESSION_FILE": launched.file.path}))
