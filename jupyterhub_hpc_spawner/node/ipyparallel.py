@@ -9,6 +9,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 from . import resources
@@ -109,11 +110,22 @@ def run_rank(profile, total):
     if world.size != int(total):
         raise SystemExit("MPI sees %d of %s engines: started in a way that is not this MPI's" % (world.size, total))
     world.Barrier()
+    _unlink_shared_memory()
     if world.rank == 0:
         open(os.path.join(profile, MPI_READY), "x").close()
     sys.path.pop(0)  # the session's directory, so that user code imports nothing of it
     sys.argv = ["ipengine", "--mpi", "--profile-dir=" + profile, *PATIENCE]
     runpy.run_module("ipyparallel.engine", run_name="__main__", alter_sys=True)
+
+
+def _unlink_shared_memory():
+    """MPICH removes its segment in MPI_Finalize only, so that ranks that are killed leave one on their node. All ranks
+    have it open by now and need its name no more."""
+    with open("/proc/self/maps") as maps:
+        paths = {line.split(None, 5)[5].strip() for line in maps if "/dev/shm/mpich_shm_" in line}
+    for path in paths:
+        with suppress(FileNotFoundError):  # another rank of this node was first
+            os.remove(path)
 
 
 def run_engines(profile, count):
