@@ -21,6 +21,7 @@ from .report import say
 START_TIMEOUT = 60
 SCHEDULER_GRACE = 3
 WORKER_GRACE = 4
+RANK_SIGN = "dask-mpi-"
 
 
 class Runtime:
@@ -29,20 +30,19 @@ class Runtime:
     def __init__(self, launcher, plan):
         self.launcher = launcher
         self.plan = plan
+        self.engines = self._engines_beside()
         self.scheduler = None
         self.workers = None
-        self.tasks = []
         # Sockets have short paths and belong on this node's own disk; the directory is private (0700).
         self.private = tempfile.mkdtemp(prefix="jupyter-dask-")
 
     def prepare(self):
-        """What the server's and every kernel's environment gets."""
+        """What the server's and every kernel's environment gets. ``facts`` are for the session file."""
         self.held = network.hold_port(self.launcher.address)
         port = self.held.getsockname()[1]
         self.address = "tls://%s:%d" % (network.bracketed(self.launcher.address), port)
-        self.launcher.session_file.data["runtimes"]["dask"] = {
-            "state": "starting", "address": self.address, "workers": self._expected_workers(),
-            "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status"}
+        self.facts = {"address": self.address, "workers": self._expected_workers(),
+                      "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status"}
         return {"DASK_SCHEDULER_ADDRESS": self.address, "JUPYTERHUB_HPC_DASHBOARD": self.dashboard,
                 "JUPYTER_CONFIG_PATH": self._proxy_dashboard()}
 
@@ -50,8 +50,16 @@ class Runtime:
         """Of all nodes, if the others are as this one."""
         return self._share()[0] * len(self.launcher.nodes)
 
+    def _engines_beside(self):
+        """How many engines of IPyParallel run on each node, too."""
+        if self.plan["ipyparallel"] is None:
+            return 0
+        return resources.engines(os.environ, self.plan["ipyparallel"],
+                                 (self.plan["workers_per_node"], self.plan["threads_per_worker"]))
+
     def _share(self):
-        return resources.share_node(os.environ, self.plan["workers_per_node"], self.plan["threads_per_worker"])
+        return resources.share_node(os.environ, self.plan["workers_per_node"], self.plan["threads_per_worker"],
+                                    self.engines)
 
     @property
     def dashboard(self):
@@ -68,26 +76,29 @@ class Runtime:
         return os.pathsep.join(filter(None, [directory, os.environ.get("JUPYTER_CONFIG_PATH")]))
 
     async def run(self):
-        """Start, then stay with it; what went wrong is in the session file and in the log."""
+        """Start, then stay with it; what went wrong is in the session file and in the log. May be called again."""
+        watching = []
         try:
             await self._start()
+            watching = [asyncio.ensure_future(self._watch_workers()), asyncio.ensure_future(self._read_notes())]
             code = await self.scheduler.wait()
             self._failed("the scheduler ended with status %d" % code)
         except asyncio.TimeoutError:
             self._failed("the scheduler did not answer within %d s" % START_TIMEOUT)
         except OSError as error:
             self._failed(str(error))
-        await self._end_processes()
+        finally:
+            for task in watching:
+                task.cancel()
+        await self.stop()
 
     async def end(self):
-        await self._end_processes()
+        await self.stop()
         self.held.close()
         shutil.rmtree(self.private, ignore_errors=True)
 
-    async def _end_processes(self):
+    async def stop(self):
         """The scheduler first: workers that lose it end by themselves; all at once they can hang for ever."""
-        for task in self.tasks:
-            task.cancel()
         if self.scheduler:
             await self.scheduler.end(SCHEDULER_GRACE)
         if self.workers:
@@ -98,6 +109,7 @@ class Runtime:
             await self.workers.end(2 * WORKER_GRACE)
 
     async def _start(self):
+        self._forget_last_start()
         port = self.held.getsockname()[1]
         self.scheduler = await Child.start(
             "dask-scheduler", self.launcher.node_command("dask-scheduler", self.launcher.address, str(port)),
@@ -108,11 +120,14 @@ class Runtime:
             await self._start_ranks()
         else:
             await self._start_workers(self.plan["remote_run"], "dask-worker", self.plan["workers_per_node"] or 0,
-                                      self.plan["threads_per_worker"] or 0, self.plan["launcher"])
-        self.tasks += [asyncio.ensure_future(self._watch_workers(self.workers)),
-                       asyncio.ensure_future(self._read_notes())]
+                                      self.plan["threads_per_worker"] or 0, self.plan["launcher"], self.engines)
         self.launcher.session_file.runtime("dask", state="running")
         say("the Dask scheduler listens at %s" % self.address)
+
+    def _forget_last_start(self):
+        for name in os.listdir(self.launcher.directory):
+            if name.startswith((NOTE, RANK_SIGN)):
+                os.remove(self.launcher.path(name))
 
     async def _start_workers(self, prefix, verb, *arguments):
         command = self.launcher.node_command(verb, self.address, *map(str, arguments))
@@ -131,9 +146,10 @@ class Runtime:
             if not shutil.which(words[0]):
                 why = "%s is not in PATH" % words[0]
                 continue
-            sign = self.launcher.path("dask-mpi-%d" % number)
+            sign = self.launcher.path("%s%d" % (RANK_SIGN, number))
             prefix = [word.format(per_node=count, total=total, nodes=",".join(self.launcher.nodes)) for word in words]
-            await self._start_workers(prefix, "dask-rank", threads, count, total, sign)
+            await self._start_workers(prefix, "dask-rank", threads, count, total, sign,
+                                      self.engines)
             if await appears(sign, self.workers, START_TIMEOUT):
                 return
             why = self.workers.tail()
@@ -155,10 +171,10 @@ class Runtime:
                 raise OSError("the scheduler ended with status %d" % self.scheduler.returncode)
             await asyncio.sleep(0.1)
 
-    async def _watch_workers(self, workers):
-        code = await workers.wait()
+    async def _watch_workers(self):
+        code = await self.workers.wait()
         if self.scheduler.returncode is None:
-            self._failed("the workers ended with status %d" % code, workers.tail())
+            self._failed("the workers ended with status %d" % code, self.workers.tail())
 
     def _failed(self, what, end=None):
         end = tail(self.launcher.path("dask-scheduler.log")) if end is None else end

@@ -26,4 +26,6 @@ class IPyParallel:
             "mpi_run": mpi_run,
             "nodes": options.nodes,
             "engines_per_node": options.ipyparallel_engines_per_node,
+            # Dask on the same nodes: None, or what was asked for.
+            "dask": [options.dask_workers_per_node, options.dask_threads_per_worker] if options.dask else None,
         }

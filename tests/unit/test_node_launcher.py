@@ -8,7 +8,7 @@ from jupyterhub_hpc_spawner.node import dask
 from jupyterhub_hpc_spawner.node.launcher import Launcher
 
 PLAN = {"session": "jupyter-abc", "secret": "s", "walltime": 3600, "job": {"account": None, "queue": "short"}}
-DASK = {"name": "dask", "remote_run": [], "workers_per_node": 2, "threads_per_worker": 1}
+DASK = {"name": "dask", "remote_run": [], "workers_per_node": 2, "threads_per_worker": 1, "ipyparallel": None}
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_dask_says_how_many_workers_there_will_be_and_where_its_dashboard_is(lau
     runtime = dask.Runtime(found, DASK)
     try:
         env = runtime.prepare()
-        facts = found.session_file.data["runtimes"]["dask"]
+        facts = runtime.facts
         assert (facts["workers"], facts["dashboard"]) == (6, "/user/alice/dask-dashboard/status")
         settings = json.loads((tmp_path / "jupyter/labconfig/default_setting_overrides.json").read_text())
         assert settings["dask-labextension:plugin"]["defaultURL"] == "dask-dashboard"
