@@ -14,23 +14,21 @@ from .session import LOG_LINES, ExtraJob, new_name
 OVERRIDES = frozenset({"queue", "account", "qos", "reservation", "node_type", "nodes", "cores", "memory", "gpus",
                        "gpu_type", "walltime"})
 # What the session's own options say of these is not for an extra job.
-_OWN = {"nodes", "dask", "dask_workers_per_node", "dask_threads_per_worker", "ipyparallel",
-        "ipyparallel_engines_per_node"}
+_OWN = {"nodes", "dask_workers_per_node", "dask_threads_per_worker", "ipyparallel_engines_per_node"}
 
 
 def extra_options(own, wish):
     """The session's own options, overridden by what is wished: for ``parse_options``. Raises OptionErrors.
 
-    The runtime is the wish's alone, and the number of nodes the preset's or the site's if not said.
+    Counts for runtimes are the wish's alone, and the number of nodes the preset's or the site's if not said.
     """
     if bad := sorted(wish.options.keys() - OVERRIDES):
         raise OptionErrors([OptionError(name, "is not an option of an extra job") for name in bad])
     raw = {name: value for name, value in own.items() if name not in _OWN}
     raw.update((name, value) for name, value in wish.options.items() if value is not None)
     if wish.runtime == "dask":
-        return {**raw, "dask": True, "ipyparallel": False, "dask_workers_per_node": wish.workers,
-                "dask_threads_per_worker": wish.threads}
-    return {**raw, "dask": False, "ipyparallel": True, "ipyparallel_engines_per_node": wish.engines}
+        return {**raw, "dask": True, "dask_workers_per_node": wish.workers, "dask_threads_per_worker": wish.threads}
+    return {**raw, "ipyparallel": True, "ipyparallel_engines_per_node": wish.engines}
 
 
 def jobs_of(spawner):

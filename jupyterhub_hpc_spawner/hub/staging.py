@@ -74,7 +74,7 @@ def extra_files(spawner, options, job, request, system, settings):
 
     Nothing of the Hub's, no token and no address: the job talks to the session only.
     """
-    runtime, = wanted_runtimes(options)
+    runtime = next(runtime for runtime in wanted_runtimes(options) if runtime.name == job.runtime)
     session_dir = spawner.session.state.directory
     env = {name: str(value) for name, value in spawner.get_env().items()
            if value is not None and not name.startswith(("JUPYTERHUB_", "JPY_"))}
