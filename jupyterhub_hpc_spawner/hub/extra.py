@@ -50,7 +50,7 @@ class ExtraJobs:
         self.over = False
         self._submitting = None
         self._following = None
-        self._burials = set()
+        self._burials = {}
 
     @property
     def jobs(self):
@@ -71,10 +71,15 @@ class ExtraJobs:
 
     def show(self):
         """A dict for each, the ones that ended included."""
-        poller = self.cluster.poller
-        statuses = [(job, poller.status(job.job_id)) for job in self.jobs if job.job_id]
-        return [*(_shown(job, "finished", reason) for job, reason in self.ended),
-                *(_shown(job, status.state.value, status.explanation or status.reason) for job, status in statuses)]
+        return [*(_shown(job, JobState.FINISHED, reason) for job, reason in self.ended),
+                *(_shown(job, *self._state(job)) for job in self.jobs if job.job_id)]
+
+    def _state(self, job):
+        """Finished is only what is buried: its reason is the log's."""
+        status = self.cluster.poller.status(job.job_id)
+        if job.job_id in self._burials or status.state == JobState.FINISHED:
+            return JobState.UNKNOWN, "It has ended."
+        return status.state, status.explanation or status.reason
 
     def watch(self):
         """Look after them, also after a restart of the Hub."""
@@ -104,10 +109,11 @@ class ExtraJobs:
             if self.jobs:
                 self.session.log.warning("Extra jobs of %s were cancelled and have not ended yet: %s", self.username,
                                          ", ".join(job.job_id for job in self.jobs))
-        for job in [job for job in self.jobs if job.job_id]:
-            self._bury(job)
+        for job in self.jobs:
+            if job.job_id:
+                self._bury(job)
         if self._burials:
-            await asyncio.wait(self._burials)
+            await asyncio.wait(self._burials.values())
 
     async def _options(self, wish):
         if self.over or self.session.over or not self.session.state.job_id:
@@ -192,17 +198,16 @@ class ExtraJobs:
             await self.cluster.poller.next_round()
 
     def _bury(self, job):
-        """It no longer counts, and its directory goes; the end of its log is kept for a while."""
-        self.jobs.remove(job)
-        task = asyncio.ensure_future(self._remove(job))
-        self._burials.add(task)
-        task.add_done_callback(self._burials.discard)
+        """Its directory goes, and it no longer counts; the end of its log is kept for a while."""
+        if job.job_id not in self._burials:
+            self._burials[job.job_id] = asyncio.ensure_future(self._remove(job))
 
     async def _remove(self, job):
-        status = self.cluster.poller.status(job.job_id)
-        self.cluster.poller.forget(job.job_id)
         log = await self.cluster.end(self.username, job.directory, LOG_LINES)
-        self.ended.append((job, "\n".join(filter(None, [status.reason, log]))))
+        self.ended.append((job, "\n".join(filter(None, [self.cluster.poller.status(job.job_id).reason, log]))))
+        self.cluster.poller.forget(job.job_id)
+        self.jobs.remove(job)
+        del self._burials[job.job_id]
         private.persist(self.spawner)
 
 
@@ -214,5 +219,5 @@ def _all_of(user):
 
 
 def _shown(job, state, reason):
-    return {"job_id": job.job_id, "runtime": job.runtime, "name": job.label, "nodes": job.nodes, "state": state,
+    return {"job_id": job.job_id, "runtime": job.runtime, "name": job.label, "nodes": job.nodes, "state": state.value,
             "reason": reason[-4000:], "directory": job.directory}
