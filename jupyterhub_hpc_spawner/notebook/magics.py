@@ -23,13 +23,13 @@ HELP = """\
 -n, --engines    engines in all, the same number on each node; if not said, one for each core
 -N, --nodes      nodes, 1 if not said
 -q, --queue      -t, --time       -A, --account    -C, --node-type  -c, --cores (per node)
---memory (per node)  --gpus (per node)  --gpu-type  --qos  --reservation
+-G, --gpus (per node)  --gpu-type  --memory (per node)  --qos  --reservation
 What is not said is as in this session. The clusters end with the session."""
 # The magic's words and the option vocabulary's.
-_OPTIONS = (("-q", "--queue", "queue"), ("-t", "--time", "walltime"), ("-A", "--account", "account"),
-            ("-C", "--node-type", "node_type"), ("-c", "--cores", "cores"), ("--memory", "--mem", "memory"),
-            ("--gpus", "-G", "gpus"), ("--gpu-type", "--gpu_type", "gpu_type"), ("--qos", "--quality", "qos"),
-            ("--reservation", "--res", "reservation"))
+_OPTIONS = {"queue": ("-q", "--queue"), "walltime": ("-t", "--time"), "account": ("-A", "--account"),
+            "node_type": ("-C", "--node-type"), "cores": ("-c", "--cores"), "memory": ("--memory",),
+            "gpus": ("-G", "--gpus"), "gpu_type": ("--gpu-type",), "qos": ("--qos",),
+            "reservation": ("--reservation",)}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,8 +76,8 @@ def parse(line):
     start.add_argument("-n", "--engines", type=int)
     start.add_argument("-N", "--nodes", type=int, default=1)
     start.add_argument("--no-wait", action="store_true")
-    for short, long, name in _OPTIONS:
-        start.add_argument(short, long, dest=name)
+    for name, flags in _OPTIONS.items():
+        start.add_argument(*flags, dest=name)
     for verb in ("stop", "connect"):
         verbs.add_parser(verb, add_help=False).add_argument("job", nargs="?")
     for verb in ("status", "help", "-h", "--help"):
@@ -102,7 +102,7 @@ def _check(arguments):
 
 
 def _start(arguments, namespace):
-    options = {name: getattr(arguments, name) for _, _, name in _OPTIONS if getattr(arguments, name) is not None}
+    options = {name: getattr(arguments, name) for name in _OPTIONS if getattr(arguments, name) is not None}
     options["nodes"] = arguments.nodes
     engines = arguments.engines and arguments.engines // arguments.nodes
     job_id = jobs.submit("ipyparallel", options, engines=engines)
