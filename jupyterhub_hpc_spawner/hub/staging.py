@@ -77,7 +77,7 @@ def extra_files(spawner, options, job, request, system, settings):
     runtime = next(runtime for runtime in wanted_runtimes(options) if runtime.name == job.runtime)
     session_dir = spawner.session.state.directory
     env = {name: str(value) for name, value in spawner.get_env().items()
-           if value is not None and not name.startswith(("JUPYTERHUB_", "JPY_"))}
+           if value is not None and (name == "JUPYTERHUB_USER" or not name.startswith(("JUPYTERHUB_", "JPY_")))}
     env.update(runtime.environment(session_dir if runtime.joins else request.session_dir))
     env["HPC_SESSION_FILE"] = f"{session_dir}/session.json"
     plan = {
