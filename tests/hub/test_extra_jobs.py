@@ -17,6 +17,17 @@ client.wait_for_workers(4, timeout=60)
 names = sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
 print(job, *names[:2], client.submit(lambda: 42, workers=["extra-a-1"]).result())
 """
+NAMES = """
+import time
+from dask.distributed import Client
+client = Client()
+names = []
+deadline = time.monotonic() + 60
+while not names and time.monotonic() < deadline:
+    names = [worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()
+             if worker["name"].startswith("extra-b")]
+print(*names)
+"""
 CANCEL = """
 import time
 from dask.distributed import Client
@@ -30,7 +41,6 @@ client = Client()
 print(len(client.scheduler_info(n_workers=-1)["workers"]), jobs.jobs()[0]["state"])
 jobs.cancel(job)
 """
-ENVIRON = "import os; print(sorted(name for name in os.environ if 'TOKEN' in name or name.startswith('JUPYTERHUB')))"
 
 
 @pytest.fixture
@@ -178,6 +188,17 @@ def session_job(hub):
     """Without a Hub to ask: the job that came first."""
     return min(int(path.stem) for path in (hub.home / "jobs").glob("*.json")
                if os.path.exists(f"/proc/{json.loads(path.read_text())['pid']}"))
+
+
+def test_with_nannies_they_have_the_same_names(hub_with):
+    hub = hub_with("c.HPCSpawner.dask_launcher = 'nanny'")
+    options = {"dask": True, "dask_workers_per_node": 2, "dask_threads_per_worker": 1}
+    assert hub.spawn(hub.user, options)[-1].get("ready")
+    token = hub.user_token(hub.user)
+    assert run_code(hub.server_url, token, JOIN).split()[1:] == ["extra-a-0", "extra-a-1", "42"]
+    submit(hub, name="extra-b", lifetime=3, stagger=0.1)
+    assert run_code(hub.server_url, token, NAMES).split() == ["extra-b-0"]
+    wait_for(lambda: len(extra(hub)) == 1, 60, lambda: f"it does not end: {extra(hub)}")
 
 
 def test_the_limit_of_nodes_holds_over_all_sessions_of_a_user(hub_with):
