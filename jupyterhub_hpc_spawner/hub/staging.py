@@ -74,9 +74,9 @@ def extra_files(spawner, options, job, request, system, settings):
 
     Nothing of the Hub's, no token and no address: the job talks to the session only.
     """
-    runtime = next(runtime for runtime in wanted_runtimes(options) if runtime.name == job.runtime)
-    # The session's other runtimes take no share of this job.
-    options = options.model_copy(update={other.name: other is runtime for other in wanted_runtimes(options)})
+    # The session may have both runtimes; this job has one, and shares its nodes with no other.
+    options = options.model_copy(update={name: name == job.runtime for name in ("dask", "ipyparallel")})
+    runtime, = wanted_runtimes(options)
     session_dir = spawner.session.state.directory
     env = {name: str(value) for name, value in spawner.get_env().items()
            if value is not None and (name == "JUPYTERHUB_USER" or not name.startswith(("JUPYTERHUB_", "JPY_")))}
