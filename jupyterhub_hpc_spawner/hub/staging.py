@@ -5,6 +5,7 @@ import os
 from ..model import Environment, JobRequest
 from ..options import dump_options, find_environment
 from ..runtimes import wanted_runtimes
+from ..runtimes.jobqueue import jobqueue
 from ..script import environment_file
 from . import credentials
 
@@ -37,6 +38,8 @@ def session_files(spawner, options, session, request, system):
         "quick_start": spawner.quick_start,
         "walltime": options.walltime,
         "job": {"account": options.account, "queue": options.queue, "options": dump_options(options)},
+        "extra_jobs": {"road": "job", "system": system.name, "max_nodes": 10},
+        "jobqueue": jobqueue(system, request),
         "runtimes": [],
     }
     files = {}

@@ -86,7 +86,8 @@ class Launcher:
         """For the session file; every batch system's script sets HPC_JOB_ID and HPC_JOB_NODES."""
         walltime = self.plan["walltime"]
         end = os.environ.get("SLURM_JOB_END_TIME", "")
-        facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""), nodes=self.nodes)
+        facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""), nodes=self.nodes,
+                     extra_jobs=self.plan.get("extra_jobs"))
         for fact, names in GRANTED.items():
             facts[fact] = next(filter(None, map(os.environ.get, names)), facts[fact])
         if end.isdigit() or walltime:
