@@ -18,6 +18,9 @@ def run_nannies(text):
                 "--memory-limit", str(spec["memory"]), "--host", spec["host"], "--nanny", "--no-dashboard",
                 "--dashboard-address", "127.0.0.1:0", "--local-directory", spec["scratch"], "--death-timeout", "120",
                 "--name", spec["name"]]
+    for word in ("lifetime", "stagger"):
+        if spec[word]:
+            sys.argv += ["--lifetime" if word == "lifetime" else "--lifetime-stagger", "%f s" % spec[word]]
     sys.path.insert(0, os.getcwd())
     return main(sys.argv[1:] + [word for path in _preloads() for word in ("--preload", path)])
 

@@ -4,7 +4,6 @@ Reads ``plan.json`` beside it, reports to the Hub, and lives exactly as long as 
 session outlives it, so that no allocation idles on.
 """
 import asyncio
-import json
 import os
 import sys
 import time
@@ -26,9 +25,8 @@ GRANTED = {"account": ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT"),
            "queue": ("SLURM_JOB_PARTITION", "PBS_QUEUE", "LSB_QUEUE")}
 
 
-def launch(directory):
-    with open(os.path.join(directory, "plan.json")) as plan:
-        return asyncio.run(Launcher(directory, json.load(plan)).run())
+def launch(directory, plan):
+    return asyncio.run(Launcher(directory, plan).run())
 
 
 class Launcher:
@@ -86,8 +84,7 @@ class Launcher:
         """For the session file; every batch system's script sets HPC_JOB_ID and HPC_JOB_NODES."""
         walltime = self.plan["walltime"]
         end = os.environ.get("SLURM_JOB_END_TIME", "")
-        facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""), nodes=self.nodes,
-                     extra_jobs=self.plan.get("extra_jobs"))
+        facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""), nodes=self.nodes)
         for fact, names in GRANTED.items():
             facts[fact] = next(filter(None, map(os.environ.get, names)), facts[fact])
         if end.isdigit() or walltime:

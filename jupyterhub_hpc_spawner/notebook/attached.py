@@ -5,6 +5,7 @@ import math
 import os
 import secrets
 import shlex
+import sys
 import time
 from functools import partial
 from html import escape
@@ -258,4 +259,4 @@ class HubCluster(Attached, dask_jobqueue.core.JobQueueCluster):
     """The one whose jobs the Hub submits."""
 
     job_cls = type("ExtraHubJob", (ExtraJob, HubJob), {})
-    cancel_words = jobs.CANCEL
+    cancel_words = [sys.executable, jobs.__file__]

@@ -9,6 +9,8 @@ LAUNCHERS = ("fork", "nanny", "mpi")
 class Dask:
     name = "dask"
     credentials = CREDENTIALS
+    extra = "dask_extra"
+    joins = True
 
     def wanted(self, options):
         return options.dask

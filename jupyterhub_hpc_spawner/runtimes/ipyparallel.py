@@ -7,6 +7,9 @@ CLIENT_FILE = f"{PROFILE}/security/ipcontroller-client.json"
 class IPyParallel:
     name = "ipyparallel"
     credentials = ""
+    extra = "ipyparallel"
+    # Engines of two MPI programs cannot share a controller: the rank is the engine's number.
+    joins = False
 
     def wanted(self, options):
         return options.ipyparallel
