@@ -42,12 +42,12 @@ class ExtraWorkers(SchedulerPlugin):
         self.gone.discard(owner)
         self.jobs[owner] = ([], [])
         try:
-            while True:
-                message = await comm.read()
+            message = await comm.read()
+            while "jobs" in message:  # the last word of a connection that is closed in order is another
                 self.jobs[owner] = message["cancel"], message["jobs"]
-        except OSError:
+                message = await comm.read()
+        finally:
             self._later(self._end(owner))
-            raise
 
     async def before_close(self):
         await asyncio.gather(*map(self._cancel, list(self.jobs)))

@@ -45,9 +45,9 @@ class AttachedAdaptive(Adaptive):
         return self.cluster.jobs_for(max(0, await super().target() - len(self.cluster.others)))
 
     async def safe_target(self):
-        """No more than there are for a while, when the batch system has just refused one."""
-        target = await super().safe_target()
-        return target if time.monotonic() > self.cluster.paused_until else min(target, len(self.plan))
+        """What the site allows, and for a while no more than there are, when one has just been refused."""
+        paused = time.monotonic() < self.cluster.paused_until
+        return min(await super().safe_target(), len(self.plan) if paused else self.cluster.limit)
 
     async def workers_to_close(self, target):
         """Jobs, in the scheduler's order: idle ones first, then those that hold the least data."""
@@ -75,6 +75,7 @@ class Attached:
     # Whatever sets it: the scheduler is the session's, and its end that of all the session's workers.
     shutdown_scheduler = property(lambda self: False, lambda self, value: None)
     paused_until = 0
+    limit = math.inf
     refusal = ""
     cancel_words = []
     _cluster_class_name = property(lambda self: type(self).__name__)
@@ -135,7 +136,7 @@ class Attached:
         self.name = self._name
         if self.owner_comm is None:
             self.owner_comm = await self.scheduler_comm.live_comm()
-            await self.owner_comm.write({"op": "own_extra_jobs", "owner": self._name})
+            await self.owner_comm.write({"op": "own_extra_jobs", "owner": self._name, "reply": False})
 
     async def _correct_state_internal(self):
         """Jobs that could not be submitted are not asked for again and again; the reason is shown."""
@@ -143,13 +144,19 @@ class Attached:
             await super()._correct_state_internal()
         except Exception as error:
             refused = [name for name, job in self.workers.items() if job.job_id is None]
-            for name in refused:
-                del self.workers[name]
-                self.worker_spec.pop(name, None)
-            self.refusal = str(error)
-            self.paused_until = time.monotonic() + PAUSE
-            logger.warning("%d extra jobs could not be submitted: %s", len(refused), error)
+            if refused:
+                self._refused(refused, str(error))
+            else:  # not cancelled: at the end of a kernel there are no new threads; the scheduler does it then
+                logger.debug("Extra jobs are left to the scheduler: %s", error)
         await self._tell_scheduler()
+
+    def _refused(self, names, why):
+        for name in names:
+            del self.workers[name]
+            self.worker_spec.pop(name, None)
+        self.refusal = why
+        self.paused_until = time.monotonic() + PAUSE
+        logger.warning("Extra jobs could not be submitted, %d of them: %s", len(names), why)
 
     async def _tell_scheduler(self):
         ids = [job.job_id for job in self.workers.values() if job.job_id]
@@ -231,7 +238,7 @@ class HubJob(dask_jobqueue.core.Job):
     config_name = "local"
 
     def __init__(self, scheduler=None, name=None, options=None, lifetime=None, stagger=None, **settings):
-        super().__init__(scheduler, name, **settings)
+        super().__init__(scheduler, name, shebang="", **settings)
         self.job_header = ""
         self.submit = partial(jobs.submit, "dask", options, name=name, workers=self.worker_processes,
                               lifetime=lifetime, stagger=stagger)
@@ -260,3 +267,8 @@ class HubCluster(Attached, dask_jobqueue.core.JobQueueCluster):
 
     job_cls = type("ExtraHubJob", (ExtraJob, HubJob), {})
     cancel_words = [sys.executable, jobs.__file__]
+
+    def __init__(self, address, limit=math.inf, **settings):
+        self.limit = limit
+        super().__init__(address, **settings)
+        self.new_spec["group"] = ["-%d" % number for number in range(settings["processes"])]

@@ -55,8 +55,9 @@ def through_hub(facts, left, given):
         options["walltime"] = clipped(own["walltime"], left, system)
     options.update((name, value) for name, value in given.items() if name != "processes")
     leave = lifetime(seconds(options["walltime"], "slurm")) if options.get("walltime") else (None, None)
-    return {"options": options, "lifetime": leave[0], "stagger": leave[1], "cores": options.get("cores", 1),
-            "memory": options.get("memory", "1GiB"), "processes": given.get("processes", 1)}
+    return {"limit": facts["extra_jobs"]["max_nodes"], "options": options, "lifetime": leave[0], "stagger": leave[1],
+            "cores": options.get("cores", 1), "memory": options.get("memory", "1GiB"),
+            "processes": given.get("processes", 1)}
 
 
 def size(given, preset):
