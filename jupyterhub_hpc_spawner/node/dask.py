@@ -42,7 +42,6 @@ class Runtime:
         self.address = "tls://%s:%d" % (network.bracketed(self.launcher.address), port)
         self.launcher.session_file.data["runtimes"]["dask"] = {
             "state": "starting", "address": self.address, "workers": self._expected_workers(), "python": sys.executable,
-            "jobqueue": self.launcher.plan.get("jobqueue"),
             "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status"}
         return {"DASK_SCHEDULER_ADDRESS": self.address, "JUPYTERHUB_HPC_DASHBOARD": self.dashboard,
                 "JUPYTER_CONFIG_PATH": self._proxy_dashboard(),

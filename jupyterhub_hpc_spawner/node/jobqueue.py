@@ -38,9 +38,12 @@ def prepare(launcher, address, workers, threads):
     text = json.dumps(plan["settings"])
     for name, number in sizes.items():
         text = text.replace("{%s}" % name, str(number))
-    granted = {name: launcher.session_file.data.get(name) for name in ("queue", "account") if name in plan["settings"]}
-    settings = {**json.loads(text), **{name: value for name, value in granted.items() if value},
-                "cores": threads, "memory": "%dMiB" % (size // MIB), **_own(launcher, address)}
+    granted = {name: launcher.session_file.data.get(name) for name in ("queue", "account")}
+    own = _own(launcher)
+    launcher.session_file.data["runtimes"]["dask"]["jobqueue"] = dict(plan, own=own)
+    settings = {**{name: value for name, value in granted.items() if value}, **json.loads(text), "cores": threads,
+                "memory": "%dMiB" % (size // MIB), **own, "interface": network.interface_of(launcher.address),
+                "scheduler-options": _private_scheduler(launcher.address)}
     return variables(plan["section"], settings, os.environ)
 
 
@@ -50,16 +53,17 @@ def variables(section, settings, env):
     return {names[name]: repr(value) for name, value in settings.items() if names[name] not in env}
 
 
-def _own(launcher, address):
-    """For workers of the session: no port but Dask's own; for their scheduler, in a notebook: the same."""
-    preload = launcher.path("node", "dask_preload.py")
+def _own(launcher):
+    """What every extra job needs: the session's TLS, and no port but Dask's own."""
+    preload = shlex.quote(launcher.path("node", "dask_preload.py"))
     return {"job-script-prologue": [". %s || exit 1" % shlex.quote(launcher.path(SETUP))],
-            "log-directory": launcher.path("dask-jobs"),
-            "worker-extra-args": ["--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--preload",
-                                  shlex.quote(preload)],
-            "interface": network.interface_of(launcher.address),
-            # For the scheduler of a cluster of dask-jobqueue's own, in the notebook's process.
-            "scheduler-options": {"host": launcher.address, "dashboard_address": "127.0.0.1:0"}}
+            "worker-extra-args": ["--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--preload", preload],
+            "log-directory": launcher.path("dask-jobs")}
+
+
+def _private_scheduler(address):
+    """For a scheduler of dask-jobqueue's own, in the notebook's process."""
+    return {"protocol": "tls://", "host": address, "dashboard_address": "127.0.0.1:0"}
 
 
 def _setup(env, find_address):

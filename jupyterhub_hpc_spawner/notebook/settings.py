@@ -26,17 +26,21 @@ def direct(facts, left, given):
     if not cores or not memory:
         raise ClusterError("How large is an extra job? Give cores= and memory=.")
     walltime = given.get("walltime") or clipped(preset("walltime"), left, system)
-    found = {"job_name": "dask-extra", "python": runtime["python"], "interface": "",
-             **_sized(runtime["jobqueue"], cores, memory), **given, "cores": cores, "memory": memory,
-             "processes": processes}
+    sized = _sized(runtime["jobqueue"], cores, memory) if {"cores", "memory"} & set(given) else {}
+    found = {"job_name": "dask-extra", "python": runtime["python"], "interface": "", **sized, **given,
+             "cores": cores, "memory": memory, "processes": processes}
     if walltime and section != "htcondor":
         found["walltime"] = walltime
     host = [] if found["interface"] else ["--host", "$HPC_WORKER_HOST"]
     limit = ["--memory-limit", str(int(parse_bytes(memory) * USABLE / processes))]
-    found["worker_extra_args"] = [*preset("worker-extra-args", []), *host, *limit, *_leave(walltime, system),
-                                  *given.get("worker_extra_args", [])]
-    found["job_script_prologue"] = [*preset("job-script-prologue", []), "cd %s || exit 1" % shlex.quote(os.getcwd()),
-                                    *given.get("job_script_prologue", [])]
+
+    def joined(name, *more):
+        """What every extra job needs, then what is configured instead of it, then the user's arguments."""
+        own, configured = runtime["jobqueue"]["own"][name], preset(name, [])
+        return [*own, *more, *(configured if configured != own else []), *given.get(name.replace("-", "_"), [])]
+
+    found["worker_extra_args"] = joined("worker-extra-args", *host, *limit, *_leave(walltime, system))
+    found["job_script_prologue"] = joined("job-script-prologue", "cd %s || exit 1" % shlex.quote(os.getcwd()))
     return found
 
 
