@@ -14,23 +14,21 @@ from .session import LOG_LINES, ExtraJob, new_name
 OVERRIDES = frozenset({"queue", "account", "qos", "reservation", "node_type", "nodes", "cores", "memory", "gpus",
                        "gpu_type", "walltime"})
 # What the session's own options say of these is not for an extra job.
-_OWN = {"nodes", "dask", "dask_workers_per_node", "dask_threads_per_worker", "ipyparallel",
-        "ipyparallel_engines_per_node"}
+_OWN = {"nodes", "dask_workers_per_node", "dask_threads_per_worker", "ipyparallel_engines_per_node"}
 
 
 def extra_options(own, wish):
     """The session's own options, overridden by what is wished: for ``parse_options``. Raises OptionErrors.
 
-    The runtime is the wish's alone, and the number of nodes the preset's or the site's if not said.
+    Counts for runtimes are the wish's alone, and the number of nodes the preset's or the site's if not said.
     """
     if bad := sorted(wish.options.keys() - OVERRIDES):
         raise OptionErrors([OptionError(name, "is not an option of an extra job") for name in bad])
     raw = {name: value for name, value in own.items() if name not in _OWN}
     raw.update((name, value) for name, value in wish.options.items() if value is not None)
     if wish.runtime == "dask":
-        return {**raw, "dask": True, "ipyparallel": False, "dask_workers_per_node": wish.workers,
-                "dask_threads_per_worker": wish.threads}
-    return {**raw, "dask": False, "ipyparallel": True, "ipyparallel_engines_per_node": wish.engines}
+        return {**raw, "dask": True, "dask_workers_per_node": wish.workers, "dask_threads_per_worker": wish.threads}
+    return {**raw, "ipyparallel": True, "ipyparallel_engines_per_node": wish.engines}
 
 
 def jobs_of(spawner):
@@ -52,7 +50,7 @@ class ExtraJobs:
         self.over = False
         self._submitting = None
         self._following = None
-        self._burials = set()
+        self._burials = {}
 
     @property
     def jobs(self):
@@ -73,10 +71,15 @@ class ExtraJobs:
 
     def show(self):
         """A dict for each, the ones that ended included."""
-        poller = self.cluster.poller
-        statuses = [(job, poller.status(job.job_id)) for job in self.jobs if job.job_id]
-        return [*(_shown(job, "finished", reason) for job, reason in self.ended),
-                *(_shown(job, status.state.value, status.explanation or status.reason) for job, status in statuses)]
+        return [*(_shown(job, JobState.FINISHED, reason) for job, reason in self.ended),
+                *(_shown(job, *self._state(job)) for job in self.jobs if job.job_id)]
+
+    def _state(self, job):
+        """Finished is only what is buried: its reason is the log's."""
+        status = self.cluster.poller.status(job.job_id)
+        if job.job_id in self._burials or status.state == JobState.FINISHED:
+            return JobState.UNKNOWN, "It has ended."
+        return status.state, status.explanation or status.reason
 
     def watch(self):
         """Look after them, also after a restart of the Hub."""
@@ -106,10 +109,11 @@ class ExtraJobs:
             if self.jobs:
                 self.session.log.warning("Extra jobs of %s were cancelled and have not ended yet: %s", self.username,
                                          ", ".join(job.job_id for job in self.jobs))
-        for job in [job for job in self.jobs if job.job_id]:
-            self._bury(job)
+        for job in self.jobs:
+            if job.job_id:
+                self._bury(job)
         if self._burials:
-            await asyncio.wait(self._burials)
+            await asyncio.wait(self._burials.values())
 
     async def _options(self, wish):
         if self.over or self.session.over or not self.session.state.job_id:
@@ -194,17 +198,16 @@ class ExtraJobs:
             await self.cluster.poller.next_round()
 
     def _bury(self, job):
-        """It no longer counts, and its directory goes; the end of its log is kept for a while."""
-        self.jobs.remove(job)
-        task = asyncio.ensure_future(self._remove(job))
-        self._burials.add(task)
-        task.add_done_callback(self._burials.discard)
+        """Its directory goes, and it no longer counts; the end of its log is kept for a while."""
+        if job.job_id not in self._burials:
+            self._burials[job.job_id] = asyncio.ensure_future(self._remove(job))
 
     async def _remove(self, job):
-        status = self.cluster.poller.status(job.job_id)
-        self.cluster.poller.forget(job.job_id)
         log = await self.cluster.end(self.username, job.directory, LOG_LINES)
-        self.ended.append((job, "\n".join(filter(None, [status.reason, log]))))
+        self.ended.append((job, "\n".join(filter(None, [self.cluster.poller.status(job.job_id).reason, log]))))
+        self.cluster.poller.forget(job.job_id)
+        self.jobs.remove(job)
+        del self._burials[job.job_id]
         private.persist(self.spawner)
 
 
@@ -216,5 +219,5 @@ def _all_of(user):
 
 
 def _shown(job, state, reason):
-    return {"job_id": job.job_id, "runtime": job.runtime, "name": job.label, "nodes": job.nodes, "state": state,
+    return {"job_id": job.job_id, "runtime": job.runtime, "name": job.label, "nodes": job.nodes, "state": state.value,
             "reason": reason[-4000:], "directory": job.directory}

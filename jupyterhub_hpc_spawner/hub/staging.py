@@ -76,10 +76,12 @@ def extra_files(spawner, options, job, request, system, settings):
 
     Nothing of the Hub's, no token and no address: the job talks to the session only.
     """
+    # The session may have both runtimes; this job has one, and shares its nodes with no other.
+    options = options.model_copy(update={name: name == job.runtime for name in ("dask", "ipyparallel")})
     runtime, = wanted_runtimes(options)
     session_dir = spawner.session.state.directory
     env = {name: str(value) for name, value in spawner.get_env().items()
-           if value is not None and not name.startswith(("JUPYTERHUB_", "JPY_"))}
+           if value is not None and (name == "JUPYTERHUB_USER" or not name.startswith(("JUPYTERHUB_", "JPY_")))}
     env.update(runtime.environment(session_dir if runtime.joins else request.session_dir))
     env["HPC_SESSION_FILE"] = f"{session_dir}/session.json"
     plan = {

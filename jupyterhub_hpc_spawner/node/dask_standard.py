@@ -17,7 +17,7 @@ def run_nannies(text):
     sys.argv = ["dask-worker", spec["scheduler"], "--nworkers", str(spec["count"]), "--nthreads", str(spec["threads"]),
                 "--memory-limit", str(spec["memory"]), "--host", spec["host"], "--nanny", "--no-dashboard",
                 "--dashboard-address", "127.0.0.1:0", "--local-directory", spec["scratch"], "--death-timeout", "120",
-                "--name", spec["name"]]
+                "--name", spec["name"] + ("-0" if spec["count"] == 1 else "")]
     for word in ("lifetime", "stagger"):
         if spec[word]:
             sys.argv += ["--lifetime" if word == "lifetime" else "--lifetime-stagger", "%f s" % spec[word]]

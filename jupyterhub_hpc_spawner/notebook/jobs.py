@@ -17,6 +17,10 @@ class JobError(RuntimeError):
     """The Hub's own words: refused by the site's policy, by the batch system, or the Hub was not reached."""
 
 
+class HubUnreachable(JobError):
+    """The Hub did not answer; nothing is known of the jobs."""
+
+
 def submit(runtime, options=None, **settings):
     """Ask for an extra job; its id. ``runtime`` is "dask" or "ipyparallel".
 
@@ -55,9 +59,9 @@ def _ask(verb, **fields):
         with _opener(url).open(request, timeout=TIMEOUT) as answer:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
-        raise JobError(_words(error)) from None
+        raise (HubUnreachable if error.code in (502, 504) else JobError)(_words(error)) from None
     except (OSError, ValueError) as error:
-        raise JobError("the Hub at %s cannot be reached: %s" % (url, error)) from None
+        raise HubUnreachable("the Hub at %s cannot be reached: %s" % (url, error)) from None
 
 
 def _proof():
