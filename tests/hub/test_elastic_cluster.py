@@ -64,6 +64,12 @@ print(names() == own)
 """
 
 
+@pytest.fixture(autouse=True)
+def dask_jobqueue(environment):
+    if not list(environment.glob("lib/python*/site-packages/dask_jobqueue")):
+        pytest.skip("dask-jobqueue is not in this environment")
+
+
 @pytest.fixture
 def kernel(session):
     with Kernel(session.server_url, session.user_token(session.user)) as kernel:
