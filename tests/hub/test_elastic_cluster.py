@@ -57,6 +57,19 @@ until(lambda: names() == own)
 time.sleep(2)
 print("own stay:", names() == own)
 """
+LOST = """
+import dask
+from jupyterhub_hpc_spawner.notebook import jobs
+dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"})
+c = cluster(processes=2)
+c.adapt(minimum=1, maximum=3, interval="0.5s")
+until(lambda: len(names()) == 4)
+first, = [job["job_id"] for job in jobs.jobs() if job["state"] == "running"]
+jobs.cancel(first)
+until(lambda: names() == own)
+until(lambda: len(names()) == 4)
+print(len(c.plan), len(c.own), first in [job.job_id for job in c.workers.values()])
+"""
 OTHERS = """
 from distributed.deploy.adaptive import Adaptive
 print(client.sync(client.scheduler.workers_to_close, n=2), client.sync(client.scheduler.retire_workers))
@@ -94,6 +107,10 @@ def test_extra_workers_come_and_go_by_number_and_hand_on_what_they_hold(session,
 
 def test_adapt_goes_up_under_load_and_down_after_and_the_own_stay(kernel):
     assert kernel.run(ADAPT).splitlines() == ["own stay: True"]
+
+
+def test_a_job_of_several_workers_that_is_lost_is_replaced(kernel):
+    assert kernel.run(LOST) == "1 2 False\n"
 
 
 def test_nobody_scales_down_the_sessions_own_workers(kernel):
