@@ -6,6 +6,7 @@ from ..errors import HelperError
 from ..model import Environment, JobRequest
 from ..options import dump_options, find_environment
 from ..runtimes import wanted_runtimes
+from ..runtimes.jobqueue import jobqueue
 from ..script import environment_file, make_templates, render_submission
 from . import credentials
 
@@ -57,6 +58,7 @@ def session_files(spawner, options, session, request, system):
         "job": {"account": options.account, "queue": options.queue, "options": dump_options(options),
                 "extra_jobs": {"road": spawner.extra_jobs, "system": system.name,
                                "max_nodes": spawner.max_extra_nodes}},
+        "jobqueue": jobqueue(system, request),
         "runtimes": [],
     }
     files = {}

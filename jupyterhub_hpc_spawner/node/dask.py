@@ -12,7 +12,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 
-from . import network, resources
+from . import jobqueue, network, resources
 from .dask_workers import NOTE
 from .everywhere import Everywhere, appears
 from .processes import Child, tail
@@ -41,10 +41,11 @@ class Runtime:
         self.held = network.hold_port(self.launcher.address)
         port = self.held.getsockname()[1]
         self.address = "tls://%s:%d" % (network.bracketed(self.launcher.address), port)
-        self.facts = {"address": self.address, "workers": self._expected_workers(),
-                      "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status"}
+        facts, settings = jobqueue.prepare(self.launcher, self.address, *self._share())
+        self.facts = {"address": self.address, "workers": self._expected_workers(), "python": sys.executable,
+                      "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status", **facts}
         return {"DASK_SCHEDULER_ADDRESS": self.address, "JUPYTERHUB_HPC_DASHBOARD": self.dashboard,
-                "JUPYTER_CONFIG_PATH": self._proxy_dashboard()}
+                "JUPYTER_CONFIG_PATH": self._proxy_dashboard(), **settings}
 
     def _expected_workers(self):
         """Of all nodes, if the others are as this one."""
@@ -196,7 +197,7 @@ def _show_in_sidebar(directory):
 def run_scheduler(address, port):
     """Become the scheduler. Its HTTP server moves to a socket that only this user can open."""
     from distributed.cli.dask_scheduler import main
-    preload = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dask_preload.py")
+    here = os.path.dirname(os.path.abspath(__file__))
     sys.argv = ["dask-scheduler", "--host", address, "--port", port, "--dashboard-address", "127.0.0.1:0",
-                "--preload", preload]
+                "--preload", os.path.join(here, "dask_preload.py"), "--preload", os.path.join(here, "dask_plugin.py")]
     return main()

@@ -20,6 +20,9 @@ def main(arguments):
     if verb == "agent":
         from .agent import run_agent
         return run_agent(*rest)
+    if verb == "address":
+        from .network import address_towards, bracketed
+        return print(bracketed(address_towards(*rest)))
     if verb == "dask-scheduler":
         from .dask import run_scheduler
         return run_scheduler(*rest)
