@@ -5,14 +5,13 @@ in their environment, and a ``Client()`` that comes too early, or after Dask fai
 and never a cluster of its own.
 """
 import asyncio
-import json
 import os
 import shutil
 import sys
 import tempfile
 from importlib.util import find_spec
 
-from . import jobqueue, network, resources
+from . import dask_pages, jobqueue, network, resources
 from .dask_workers import NOTE
 from .everywhere import Everywhere, appears
 from .processes import Child, tail
@@ -45,7 +44,7 @@ class Runtime:
         self.facts = {"address": self.address, "workers": self._expected_workers(), "python": sys.executable,
                       "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status", **facts}
         return {"DASK_SCHEDULER_ADDRESS": self.address, "JUPYTERHUB_HPC_DASHBOARD": self.dashboard,
-                "JUPYTER_CONFIG_PATH": self._proxy_dashboard(), **settings}
+                **dask_pages.prepare(self.launcher, self.dashboard), **settings}
 
     def _expected_workers(self):
         """Of all nodes, if the others are as this one."""
@@ -65,16 +64,6 @@ class Runtime:
     @property
     def dashboard(self):
         return os.path.join(self.private, "dashboard")
-
-    def _proxy_dashboard(self):
-        """Have jupyter-server-proxy serve the dashboard's socket, behind the server's login."""
-        directory = self.launcher.path("jupyter")
-        os.mkdir(directory)
-        server = {"unix_socket": self.dashboard, "absolute_url": False, "launcher_entry": {"enabled": False}}
-        with open(os.path.join(directory, "jupyter_server_config.json"), "w") as config:
-            json.dump({"ServerProxy": {"servers": {"dask-dashboard": server}}}, config)
-        _show_in_sidebar(directory)
-        return os.pathsep.join(filter(None, [directory, os.environ.get("JUPYTER_CONFIG_PATH")]))
 
     async def run(self):
         """Start, then stay with it; what went wrong is in the session file and in the log. May be called again."""
@@ -181,17 +170,6 @@ class Runtime:
         end = tail(self.launcher.path("dask-scheduler.log")) if end is None else end
         self.launcher.session_file.runtime("dask", state="failed", error="%s\n%s" % (what, end))
         say("Dask: %s\n%s" % (what, end))
-
-
-def _show_in_sidebar(directory):
-    """The sidebar of dask-labextension, where there is one, shows this dashboard; what the user has set counts more.
-
-    Its cluster manager is hidden: it starts, scales and ends clusters of its own, and knows none that is there.
-    """
-    os.mkdir(os.path.join(directory, "labconfig"))
-    settings = {"defaultURL": "dask-dashboard", "hideClusterManager": True}
-    with open(os.path.join(directory, "labconfig", "default_setting_overrides.json"), "w") as overrides:
-        json.dump({"dask-labextension:plugin": settings}, overrides)
 
 
 def run_scheduler(address, port):

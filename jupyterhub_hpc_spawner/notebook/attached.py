@@ -253,13 +253,12 @@ class HubJob(dask_jobqueue.core.Job):
             await asyncio.get_running_loop().run_in_executor(None, jobs.cancel, job_id)
 
 
-def direct(kind, address, settings):
-    """The cluster whose jobs are submitted from here; ``kind`` names dask-jobqueue's class."""
+def direct(kind):
+    """The class of clusters whose jobs are submitted from here; ``kind`` names dask-jobqueue's."""
     base = getattr(dask_jobqueue, kind)
     job = type("Extra" + base.job_cls.__name__, (ExtraJob, base.job_cls), {})
-    cls = type("Session" + kind, (Attached, base),
-               {"job_cls": job, "cancel_words": shlex.split(base.job_cls.cancel_command)})
-    return cls(address, **settings)
+    return type("Session" + kind, (Attached, base),
+                {"job_cls": job, "cancel_words": shlex.split(base.job_cls.cancel_command)})
 
 
 class HubCluster(Attached, dask_jobqueue.core.JobQueueCluster):

@@ -20,8 +20,9 @@ class ClusterError(RuntimeError):
     """There can be no extra workers; the message says why and what to do."""
 
 
-def make_cluster(road, given):
-    """The cluster of ``cluster()``: see there."""
+def make_cluster(road, given, before=(), **more):
+    """The cluster of ``cluster()``: see there. ``before`` are classes that come first in its order, ``more`` further
+    arguments that no user gives."""
     facts = session_facts(os.environ)
     dask = dask_facts(facts)
     extra = facts.get("extra_jobs") or {}
@@ -33,8 +34,12 @@ def make_cluster(road, given):
     from . import attached, settings
     left = seconds_left(facts, time.time())
     if which == "hub":
-        return attached.HubCluster(dask["address"], **settings.through_hub(facts, left, given))
-    return attached.direct(DIRECT[system][0], dask["address"], settings.direct(facts, left, given))
+        cls, found = attached.HubCluster, settings.through_hub(facts, left, given)
+    else:
+        cls, found = attached.direct(DIRECT[system][0]), settings.direct(facts, left, given)
+    if before:
+        cls = type(cls.__name__, (*before, cls), {})
+    return cls(dask["address"], **found, **more)
 
 
 def session_facts(environ):

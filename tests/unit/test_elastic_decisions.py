@@ -225,3 +225,21 @@ def test_the_hub_is_asked_for_what_the_session_chose_and_the_user_says(session):
     found = settings.through_hub(facts(launcher, options={"walltime": "1-00:00:00"}), 7200, {"queue": "long"})
     assert found["options"] == {"walltime": "02:00:00", "queue": "long"}
     assert (found["lifetime"], found["stagger"], found["limit"], found["processes"]) == (6900, 240, 10, 1)
+
+
+@pytest.mark.parametrize(("wanted", "extra"), [(5, 3), (2, 0), (1, 0), (0, 0), (None, None)])
+def test_the_sidebar_counts_the_sessions_own_workers_too(wanted, extra):
+    from jupyterhub_hpc_spawner.notebook.sidebar import Sidebar
+
+    class Cluster:
+        others = ["n1-0", "n1-1"]
+
+        def scale(self, n=None, **sizes):
+            return n
+
+        def adapt(self, minimum, maximum):
+            return minimum, maximum
+    cluster = type("Shown", (Sidebar, Cluster), {})()
+    assert cluster.scale(wanted) == extra
+    if wanted is not None:
+        assert cluster.adapt(minimum=wanted, maximum=wanted + 7) == (extra, wanted + 5)
