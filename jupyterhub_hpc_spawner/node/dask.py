@@ -177,9 +177,9 @@ class Runtime:
             await asyncio.sleep(0.1)
 
     def _by_node(self):
-        """(nodes, their commands) where each node has one of its own."""
-        children = self.workers.children
-        return (self.launcher.nodes, children) if len(children) == len(self.launcher.nodes) else ([], [])
+        """(nodes, their commands) where each of several nodes has one of its own."""
+        nodes, children = self.launcher.nodes, self.workers.children
+        return (nodes, children) if len(nodes) == len(children) > 1 else ([], [])
 
     async def _watch_node(self, node, child):
         """Those of one node may end, or never start, while the others work."""
