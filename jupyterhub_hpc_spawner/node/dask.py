@@ -70,7 +70,8 @@ class Runtime:
         watching = []
         try:
             await self._start()
-            watching = [asyncio.ensure_future(self._watch_workers()), asyncio.ensure_future(self._read_notes())]
+            watching = [asyncio.ensure_future(task) for task in (
+                self._watch_workers(), self._read_notes(), *map(self._watch_node, *self._by_node()))]
             code = await self.scheduler.wait()
             self._failed("the scheduler ended with status %d" % code)
         except asyncio.TimeoutError:
@@ -150,16 +151,32 @@ class Runtime:
         """What nodes have to say about how their workers start; the kernels read it in the session file."""
         for pause in (1, 2, 4, 8, 15, 30, 60):
             await asyncio.sleep(pause)
-            notes = {name[len(NOTE):]: tail(self.launcher.path(name)) for name in os.listdir(self.launcher.directory)
-                     if name.startswith(NOTE)}
-            if notes:
-                self.launcher.session_file.runtime("dask", notes=notes)
+            for name in os.listdir(self.launcher.directory):
+                if name.startswith(NOTE):
+                    self._note(name[len(NOTE):], tail(self.launcher.path(name)))
+
+    def _note(self, node, text):
+        notes = self.launcher.session_file.data["runtimes"]["dask"].get("notes", {})
+        if notes.get(node) != text:
+            self.launcher.session_file.runtime("dask", notes={**notes, node: text})
 
     async def _listening(self, port):
         while not network.listens_here(self.launcher.address, port):
             if self.scheduler.returncode is not None:
                 raise OSError("the scheduler ended with status %d" % self.scheduler.returncode)
             await asyncio.sleep(0.1)
+
+    def _by_node(self):
+        """(nodes, their commands) where each of several nodes has one of its own."""
+        nodes, children = self.launcher.nodes, self.workers.children
+        return (nodes, children) if len(nodes) == len(children) > 1 else ([], [])
+
+    async def _watch_node(self, node, child):
+        """Those of one node may end, or never start, while the others work."""
+        code = await child.wait()
+        if code and self.scheduler.returncode is None:
+            self._note(node, "its workers ended with status %d; the reason may be in %s" % (code, self.workers.log))
+            say("Dask: the workers of %s ended with status %d" % (node, code))
 
     async def _watch_workers(self):
         code = await self.workers.wait()

@@ -110,7 +110,7 @@ def run_rank(profile, total):
     if world.size != int(total):
         raise SystemExit("MPI sees %d of %s engines: started in a way that is not this MPI's" % (world.size, total))
     world.Barrier()
-    _unlink_shared_memory()
+    _unlink_shared_memory(world)
     if world.rank == 0:
         open(os.path.join(profile, MPI_READY), "x").close()
     sys.path.pop(0)  # the session's directory, so that user code imports nothing of it
@@ -118,11 +118,12 @@ def run_rank(profile, total):
     runpy.run_module("ipyparallel.engine", run_name="__main__", alter_sys=True)
 
 
-def _unlink_shared_memory():
-    """MPICH removes its segment in MPI_Finalize only, so that ranks that are killed leave one on their node. All ranks
-    have it open by now and need its name no more."""
+def _unlink_shared_memory(world):
+    """MPICH removes its segment in MPI_Finalize only, so that ranks that are killed leave one on their node. What this
+    rank has open all of the node have open after the barrier, and need its name no more."""
     with open("/proc/self/maps") as maps:
         paths = {line.split(None, 5)[5].strip() for line in maps if "/dev/shm/mpich_shm_" in line}
+    world.Barrier()
     for path in paths:
         with suppress(FileNotFoundError):  # another rank of this node was first
             os.remove(path)

@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 
 REQUEST = "restart-"
-LOOK_EVERY = 0.5
+LOOK_EVERY = 1
 
 
 async def keep(runtime, launcher):

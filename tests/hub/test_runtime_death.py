@@ -1,6 +1,7 @@
 """Runtimes that die in a session: the notebook lives, reads why, and starts them again at the same address."""
 import pytest
 from support.kernel import run_code
+from support.running_hub import request
 
 # One kernel does it all. Print what is to be seen, last the answer of the new one.
 WAIT = """
@@ -71,10 +72,12 @@ print("again", client.ids, client[:].apply_sync(lambda: 42), facts(NAME).get("er
     (KILL_WORKERS, "the workers ended with status", "Client() connects, but workers are missing."),
 ], ids=["scheduler", "all workers"])
 def test_dask_is_brought_back_at_its_address(session, kill, reason, lost):
-    printed = run_code(session.server_url, session.user_token(session.user), WAIT + DASK + kill + FAILED + RESTART_DASK)
+    token = session.user_token(session.user)
+    printed = run_code(session.server_url, token, WAIT + DASK + kill + FAILED + RESTART_DASK)
     assert f"| {reason}" in printed and lost in printed and "session().restart() starts it again" in printed
     assert "Dask starts again ... running after" in printed
     assert printed.splitlines()[-1] == "again 42 True True None"
+    assert request("GET", f"{session.server_url}dask-dashboard/status", token=token).status == 200
 
 
 def test_a_client_of_a_dead_scheduler_gets_an_error_and_the_kernel_lives(session):
