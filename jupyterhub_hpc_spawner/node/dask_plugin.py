@@ -26,7 +26,7 @@ class ExtraWorkers(SchedulerPlugin):
         self.jobs = {}
         self.gone = set()
         self.tasks = set()
-        scheduler.handlers["own_extra_jobs"] = self.own
+        scheduler.handlers.update(own_extra_jobs=self.own, subscribe_worker_status=self.subscribe)
 
     def valid_workers_downscaling(self, scheduler, workers):
         """Whatever asks which workers could go: never the session's own."""
@@ -36,6 +36,14 @@ class ExtraWorkers(SchedulerPlugin):
         """Its job may have waited in the queue until nobody wants it any more."""
         if owner_of(scheduler.workers[worker].name) in self.gone:
             self._later(scheduler.retire_workers(workers=[worker], close_workers=True))
+
+    def subscribe(self, comm):
+        """Handler: a cluster in a notebook wants to hear of workers. Upstream, it cuts off the one before."""
+        answer = self.scheduler.subscribe_worker_status(comm)
+        listener = self.scheduler.plugins.pop("worker-status")
+        listener.name = "worker-status-%d" % id(listener)
+        self.scheduler.plugins[listener.name] = listener
+        return answer
 
     async def own(self, comm, owner):
         """Handler: the connection of an owner. It sends the command that cancels, and the ids of its jobs."""

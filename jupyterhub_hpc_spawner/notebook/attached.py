@@ -7,6 +7,7 @@ import secrets
 import shlex
 import sys
 import time
+import weakref
 from functools import partial
 from html import escape
 
@@ -82,7 +83,9 @@ class Attached:
 
     def __init__(self, address, **settings):
         self.owner_comm = None
-        super().__init__(scheduler_cls=SessionScheduler, scheduler_options={"address": address},
+        self.submitted = []
+        job = type(self.job_cls.__name__, (ExtraJob, self.job_cls), {"cluster": weakref.proxy(self)})
+        super().__init__(scheduler_cls=SessionScheduler, scheduler_options={"address": address}, job_cls=job,
                          name="extra-" + secrets.token_hex(3), **settings)
 
     @property
@@ -135,6 +138,7 @@ class Attached:
         # What the scheduler remembers of the cluster before.
         self.name = self._name
         if self.owner_comm is None:
+            self.telling = asyncio.Lock()
             self.owner_comm = await self.scheduler_comm.live_comm()
             await self.owner_comm.write({"op": "own_extra_jobs", "owner": self._name, "reply": False})
 
@@ -148,7 +152,6 @@ class Attached:
                 self._refused(refused, str(error))
             else:  # not cancelled: at the end of a kernel there are no new threads; the scheduler does it then
                 logger.debug("Extra jobs are left to the scheduler: %s", error)
-        await self._tell_scheduler()
 
     def _refused(self, names, why):
         for name in names:
@@ -158,12 +161,13 @@ class Attached:
         self.paused_until = time.monotonic() + PAUSE
         logger.warning("Extra jobs could not be submitted, %d of them: %s", len(names), why)
 
-    async def _tell_scheduler(self):
-        ids = [job.job_id for job in self.workers.values() if job.job_id]
-        try:
-            await self.owner_comm.write({"cancel": self.cancel_words, "jobs": ids})
-        except OSError:
-            pass  # it is gone, and so are its workers
+    async def tell_scheduler(self):
+        """Which jobs there are, and how to cancel them: it does when this kernel is gone."""
+        async with self.telling:
+            try:
+                await self.owner_comm.write({"cancel": self.cancel_words, "jobs": self.submitted})
+            except OSError:
+                pass  # it is gone, and so are its workers
 
     async def retire(self, job):
         """Move what the job's workers hold to others; not at the end of all, when nobody wants it any more."""
@@ -203,8 +207,9 @@ class Attached:
 
 
 class ExtraJob:
-    """Before a Job of dask-jobqueue in the order of classes."""
+    """Before a Job of dask-jobqueue in the order of classes; ``cluster`` is its Attached."""
 
+    cluster = None
     gate = None
 
     async def start(self):
@@ -213,16 +218,19 @@ class ExtraJob:
         cls.gate = cls.gate or asyncio.Semaphore(AT_ONCE)
         async with cls.gate:
             await super().start()
+        self.cluster.submitted.append(self.job_id)
+        await self.cluster.tell_scheduler()
 
     async def close(self):
         """Cancelled when its workers have handed on what they hold; that may fail, and the job still ends."""
-        cluster = getattr(self, "_cluster", lambda: None)()
         try:
-            if cluster:
-                await cluster.retire(self.name)
+            await self.cluster.retire(self.name)
         except Exception as error:
             logger.warning("Workers of %s could not be retired: %r", self.name, error)
         await super().close()
+        if self.job_id in self.cluster.submitted:
+            self.cluster.submitted.remove(self.job_id)
+            await self.cluster.tell_scheduler()
         await ProcessInterface.close(self)
 
     @staticmethod
@@ -256,15 +264,13 @@ class HubJob(dask_jobqueue.core.Job):
 def direct(kind):
     """The class of clusters whose jobs are submitted from here; ``kind`` names dask-jobqueue's."""
     base = getattr(dask_jobqueue, kind)
-    job = type("Extra" + base.job_cls.__name__, (ExtraJob, base.job_cls), {})
-    return type("Session" + kind, (Attached, base),
-                {"job_cls": job, "cancel_words": shlex.split(base.job_cls.cancel_command)})
+    return type("Session" + kind, (Attached, base), {"cancel_words": shlex.split(base.job_cls.cancel_command)})
 
 
 class HubCluster(Attached, dask_jobqueue.core.JobQueueCluster):
     """The one whose jobs the Hub submits."""
 
-    job_cls = type("ExtraHubJob", (ExtraJob, HubJob), {})
+    job_cls = HubJob
     cancel_words = [sys.executable, jobs.__file__]
 
     def __init__(self, address, limit=math.inf, **settings):

@@ -70,6 +70,18 @@ until(lambda: names() == own)
 until(lambda: len(names()) == 4)
 print(len(c.plan), len(c.own), first in [job.job_id for job in c.workers.values()])
 """
+TWO = """
+c, d = cluster(), cluster()
+c.scale(1)
+d.scale(1)
+until(lambda: len(names()) == 4)
+until(lambda: (len(c.own), len(c.others), len(d.own), len(d.others)) == (1, 3, 1, 3))
+c.close()
+until(lambda: len(names()) == 3)
+d.scale(0)
+until(lambda: names() == own and not d.own)
+print(c.plan, d.others == own)
+"""
 OTHERS = """
 from distributed.deploy.adaptive import Adaptive
 print(client.sync(client.scheduler.workers_to_close, n=2), client.sync(client.scheduler.retire_workers))
@@ -111,6 +123,10 @@ def test_adapt_goes_up_under_load_and_down_after_and_the_own_stay(kernel):
 
 def test_a_job_of_several_workers_that_is_lost_is_replaced(kernel):
     assert kernel.run(LOST) == "1 2 False\n"
+
+
+def test_two_clusters_do_not_touch_each_other(kernel):
+    assert kernel.run(TWO) == "set() True\n"
 
 
 def test_nobody_scales_down_the_sessions_own_workers(kernel):
