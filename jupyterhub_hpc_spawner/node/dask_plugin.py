@@ -74,7 +74,8 @@ class ExtraWorkers(SchedulerPlugin):
             return
         logger.info("Extra jobs of %s are cancelled: %s", owner, " ".join(jobs))
         try:
-            process = await asyncio.create_subprocess_exec(*command, *jobs)
+            # In a session of its own: what ends this scheduler must not end it half-way.
+            process = await asyncio.create_subprocess_exec(*command, *jobs, start_new_session=True)
             await asyncio.wait_for(process.wait(), CANCEL_TIMEOUT)
         except (OSError, asyncio.TimeoutError) as error:
             logger.warning("Extra jobs of %s may be left: %r", owner, error)

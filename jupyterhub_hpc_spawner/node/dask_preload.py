@@ -7,11 +7,13 @@ workers' own, for notebooks to compare theirs with.
 import json
 import os
 import platform
+import signal
 from importlib import metadata
 
-from distributed import Scheduler
+from distributed import Nanny, Scheduler
 from tornado.netutil import bind_unix_socket
 
+CLOSE_GRACE = 6
 # What both sides of Dask must agree in: they pickle with it or pack it.
 PACKAGES = ("distributed", "dask", "msgpack", "cloudpickle", "toolz", "lz4", "numpy", "pandas")
 
@@ -28,8 +30,16 @@ def versions():
 
 
 async def dask_setup(server):
+    if isinstance(server, Nanny):
+        return  # it has no HTTP server
     server.http_server.stop()
     if isinstance(server, Scheduler):
         server.http_server.add_socket(bind_unix_socket(os.environ["JUPYTERHUB_HPC_DASHBOARD"], mode=0o600))
         with open(os.path.join(os.path.dirname(os.environ["HPC_SESSION_FILE"]), "dask-versions.json"), "w") as out:
             json.dump(versions(), out)
+
+
+async def dask_teardown(server):
+    """Workers and nannies that are told to end at the same time can hang for ever, until their job is killed."""
+    if not isinstance(server, Scheduler):
+        signal.alarm(CLOSE_GRACE)

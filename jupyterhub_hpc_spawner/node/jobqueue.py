@@ -56,7 +56,8 @@ def _own(launcher):
     """What every extra job needs: the session's TLS, and no port but Dask's own."""
     preload = shlex.quote(launcher.path("node", "dask_preload.py"))
     return {"job-script-prologue": [". %s || exit 1" % shlex.quote(launcher.path(SETUP))],
-            "worker-extra-args": ["--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--preload", preload],
+            "worker-extra-args": ["--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--preload", preload,
+                                  "--preload-nanny", preload],
             "log-directory": launcher.path("dask-jobs")}
 
 

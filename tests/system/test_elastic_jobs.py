@@ -112,6 +112,11 @@ until(lambda: jobs() == 1)
 """
 
 
+def scratch():
+    """Alice's directories of Dask workers on all nodes: one machine, so one /tmp."""
+    return {path for path in Path("/tmp").glob("dask-????????") if path.owner() == "alice"}
+
+
 @pytest.fixture
 def kernel(session):
     with Kernel(session.server_url("alice"), session.user_token("alice")) as kernel:
@@ -149,7 +154,9 @@ def test_dask_jobqueue_itself_knows_the_session(kernel):
 
 
 def test_the_end_of_the_session_leaves_no_job_and_nothing_on_any_node(session, kernel):
+    before = scratch()
     kernel.run(CROWD)
+    assert scratch() - before
     session.stop_server("alice")
     session.assert_nothing_left("alice")
-    assert not [path for path in Path("/tmp").glob("dask-????????") if path.owner() == "alice"]
+    assert scratch() <= before
