@@ -25,7 +25,7 @@ demo:
 	$(ENVIRONMENTS)/demo/bin/jupyterhub-hpc-spawner demo --directory .demo --port $(PORT)
 
 test: packages environments lint
-	HPC_TEST_ENVIRONMENTS=$(NEWEST):$(OLDEST) $(NEWEST)/bin/pytest $(PYTEST_ARGS)
+	HPC_TEST_ENVIRONMENTS=$(NEWEST):$(OLDEST) tools/run-tests $(NEWEST)/bin/pytest $(PYTEST_ARGS)
 
 bench: packages environments
 	$(NEWEST)/bin/python benchmarks/parse_status.py

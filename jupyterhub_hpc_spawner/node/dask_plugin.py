@@ -26,6 +26,7 @@ class ExtraWorkers(SchedulerPlugin):
         self.jobs = {}
         self.gone = set()
         self.tasks = set()
+        self.cancels = set()
         scheduler.handlers.update(own_extra_jobs=self.own, subscribe_worker_status=self.subscribe)
 
     def valid_workers_downscaling(self, scheduler, workers):
@@ -58,11 +59,15 @@ class ExtraWorkers(SchedulerPlugin):
             self._later(self._end(owner))
 
     async def before_close(self):
-        await asyncio.gather(*map(self._cancel, list(self.jobs)))
+        # What has just begun, too: kernels end right before their scheduler does.
+        await asyncio.gather(*map(self._cancel, list(self.jobs)), *self.cancels)
 
     async def _end(self, owner):
         self.gone.add(owner)
-        await self._cancel(owner)
+        cancel = self._later(self._cancel(owner))
+        self.cancels.add(cancel)
+        cancel.add_done_callback(self.cancels.discard)
+        await cancel
         left = [address for address, worker in self.scheduler.workers.items() if owner_of(worker.name) == owner]
         if left:
             await self.scheduler.retire_workers(workers=left, close_workers=True)
@@ -84,6 +89,7 @@ class ExtraWorkers(SchedulerPlugin):
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
 
 async def dask_setup(scheduler):

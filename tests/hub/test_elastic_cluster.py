@@ -64,6 +64,7 @@ dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"})
 c = cluster(processes=2)
 c.adapt(minimum=1, maximum=3, interval="0.5s")
 until(lambda: len(names()) == 4)
+until(lambda: [job["state"] for job in jobs.jobs()].count("running") == 1)
 first, = [job["job_id"] for job in jobs.jobs() if job["state"] == "running"]
 jobs.cancel(first)
 until(lambda: names() == own)
@@ -80,7 +81,7 @@ c.close()
 until(lambda: len(names()) == 3)
 d.scale(0)
 until(lambda: names() == own and not d.own)
-print(c.plan, d.others == own)
+print(c.plan, sorted(d.others) == own)
 """
 OTHERS = """
 from distributed.deploy.adaptive import Adaptive
