@@ -1,8 +1,8 @@
 """The spawn form: schema, cluster, last values and errors in, HTML out; and form data back to the vocabulary."""
 from dataclasses import dataclass
 
+from .limits import most_generous, write
 from .options import Options
-from .units import format_memory, format_walltime
 
 SECTIONS = {"where": "Where it runs", "resources": "Resources", "software": "Software",
             "parallel": "Parallel computing"}
@@ -47,22 +47,23 @@ def render(templates, policy, info, user, values, errors):
 
 def _controls(policy, info, user, values, errors):
     choices = _choices(policy, info, user)
-    maxima = _maxima(policy, info)
+    # A queue may still be chosen: these are the most generous one's.
+    most = most_generous(policy, info)
     for name, declared in Options.model_fields.items():
         if name in policy.unsupported or name not in choices:
             continue
         kind, offered = choices[name]
         value = values.get(name, policy.defaults.get(name, ""))
         help_text = declared.description or ""
-        if name in maxima and kind != "number":
-            help_text = f"{help_text} At most {maxima[name]}.".strip()
+        if name in most and kind != "number":
+            help_text = f"{help_text} At most {write(name, most[name])}.".strip()
         yield Control(
             name=name, label=declared.title, help=help_text, section=declared.json_schema_extra["section"], kind=kind,
             value=_shown(value, kind), error=errors.get(name, ""),
             choices=_with_value(offered, value) if kind == "select" else (),
             suggestions=offered if kind == "text" else (),
             placeholder=str(declared.default) if kind == "number" and declared.default else "",
-            minimum=0 if name == "gpus" else 1, maximum=maxima.get(name) if kind == "number" else None,
+            minimum=0 if name == "gpus" else 1, maximum=most.get(name) if kind == "number" else None,
         )
 
 
@@ -135,7 +136,7 @@ def _described(environments):
 
 
 def _queue_text(queue):
-    limit = f", up to {format_walltime(queue.max_walltime)}" if queue.max_walltime else ""
+    limit = f", up to {write('walltime', queue.max_walltime)}" if queue.max_walltime else ""
     return f"{queue.name} ({queue.idle_nodes} of {queue.total_nodes} nodes idle{limit})"
 
 
@@ -143,20 +144,3 @@ def _may_use(reservation, user, accounts):
     if not reservation.users and not reservation.accounts:
         return True
     return user in reservation.users or bool(set(accounts) & set(reservation.accounts))
-
-
-def _maxima(policy, info):
-    """Largest values that any queue allows, under the site's own limits."""
-    found = {}
-    writers = {"nodes": ("max_nodes", int), "cores": ("cores", int), "memory": ("memory", format_memory),
-               "walltime": ("max_walltime", format_walltime)}
-    for name, (attribute, write) in writers.items():
-        values = [getattr(queue, attribute) for queue in info.queues if queue.up]
-        known = [max(values)] if values and None not in values else []
-        known += [policy.limits[name]] if name in policy.limits else []
-        if known:
-            found[name] = write(min(known))
-    gpus = [max(queue.gpus.values(), default=0) for queue in info.queues if queue.up]
-    if gpus and "gpus" not in info.untold:
-        found["gpus"] = max(gpus)
-    return found
