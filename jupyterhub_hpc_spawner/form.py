@@ -1,11 +1,33 @@
 """The spawn form: schema, cluster, last values and errors in, HTML out; and form data back to the vocabulary."""
 from dataclasses import dataclass
 
+from .form_data import rules
 from .limits import most_generous, write
 from .options import Options
+from .outlook import summary
 
 SECTIONS = {"where": "Where it runs", "resources": "Resources", "software": "Software",
             "parallel": "Parallel computing"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A card: a site's profile, or with no name what is filled in below."""
+
+    name: str
+    title: str
+    description: str
+    facts: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Theme:
+    """A group of fields that folds away; ``facts`` say what is in it, ``open`` is for one with an error."""
+
+    title: str
+    controls: tuple
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,16 +55,40 @@ def read(form_data):
             if values and isinstance(values[-1], str) and values[-1].strip() and key != "_xsrf"}
 
 
-def render(templates, policy, info, user, values, errors):
-    """The HTML of the form. ``values`` are anything by field, ``errors`` messages by field."""
-    controls = [control for control in _controls(policy, info, user, values, errors) if control is not None]
-    sections = [(title, [c for c in controls if c.section == key]) for key, title in SECTIONS.items()]
-    shown = {control.name for control in controls}
+def render(templates, policy, info, user, values, errors, static="", preview=""):
+    """The HTML of the form. ``values`` are anything by field, ``errors`` messages by field.
+
+    ``static(name)`` is the address of a file of ours, ``preview`` that of the check before the start.
+    """
+    controls = list(_controls(policy, info, user, values, errors))
+    presets = _presets(policy, values)
+    shown = {control.name for control in controls} | ({"profile"} if presets else set())
     return templates.get_template("form/form.html.j2").render(
-        sections=[(title, members) for title, members in sections if members],
+        presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, not presets),
         other_errors={name: text for name, text in errors.items() if name not in shown},
         first_error=next((control.name for control in controls if control.error), None),
+        rules=rules(policy, info, user), static=static, preview=preview,
     )
+
+
+def _presets(policy, values):
+    """Cards: first what was chosen last time, or an empty form; then the site's profiles. () where it has none."""
+    if not policy.profiles:
+        return ()
+    chosen = values.get("profile")
+    chosen = chosen if chosen in policy.profiles else ""
+    last = Preset("", "As last time" if values else "My own choice", "", summary(values) if values else
+                  "Fill in what you need below.", chosen == "")
+    return (last, *(Preset(name, profile.display_name or name, profile.description,
+                           summary({**policy.defaults, **profile.options}), name == chosen)
+                    for name, profile in policy.profiles.items()))
+
+
+def _themes(controls, unfolded):
+    for key, title in SECTIONS.items():
+        members = tuple(control for control in controls if control.section == key)
+        if members:
+            yield Theme(title, members, unfolded or any(control.error for control in members))
 
 
 def _controls(policy, info, user, values, errors):
@@ -87,10 +133,6 @@ def _choices(policy, info, user):
     fields.update({name: ("text", ()) for name in ("memory", "walltime", "working_dir")})
     fields.update({name: ("checkbox", ()) for name in ("dask", "ipyparallel")})
     fields["interface"] = _select(((name, name) for name in policy.interfaces), "the default one")
-    if policy.profiles:
-        fields["profile"] = _select(
-            (name, " – ".join(filter(None, [profile.display_name or name, profile.description])))
-            for name, profile in policy.profiles.items())
     if policy.custom_environment:
         fields["environment"] = ("text", _described(policy.environments))
     elif policy.environments:

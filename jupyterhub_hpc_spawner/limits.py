@@ -16,7 +16,7 @@ class Limit:
     where: str
 
     def __str__(self):
-        return f"at most {write(self.field, self.value)} {self.where}"
+        return f"at most {write(self.field, self.value)} {self.where}" if self.value else f"none {self.where}"
 
 
 def write(field, value):

@@ -1,5 +1,6 @@
 """HPCSpawner: JupyterHub's view of a session. Thin: what it does is done in the other rooms."""
 import asyncio
+from functools import partial
 
 from batchspawner import BatchSpawnerBase
 from tornado import web
@@ -11,7 +12,7 @@ from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitE
 from ..model import JobState
 from ..options import dump_options, parse_options
 from ..script import make_templates, render_submission
-from . import handlers, private, staging
+from . import handlers, pages, private, staging
 from .cluster import Cluster
 from .commands import Helper, default_helper
 from .failures import StartFailed, bad_options
@@ -19,6 +20,7 @@ from .session import LOG_LINES, Session
 from .site import make_policy
 
 handlers.register()
+pages.register()
 
 STOP_TIMEOUT = 20
 
@@ -160,7 +162,9 @@ class HPCSpawner(BatchSpawnerBase):
         await self.apply_group_overrides()
         info = await self.cluster.known_info()
         values, errors = private.rejected(self.user) or (private.prefill(self), {})
-        return form.render(make_templates(self.template_paths), self.policy, info, self.user.name, values, errors)
+        base_url = self.hub.base_url
+        return form.render(make_templates(self.template_paths), self.policy, info, self.user.name, values, errors,
+                           partial(pages.static_url, base_url), f"{base_url}api/hpc-spawner/preview")
 
     def read_form(self, form_data):
         """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""
