@@ -2,6 +2,7 @@
 import hashlib
 import json
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 from jupyterhub import apihandlers, handlers
@@ -9,11 +10,13 @@ from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from jupyterhub.utils import url_path_join
 from tornado import web
 
-from .. import templates
 from ..errors import OptionErrors
 from ..outlook import cost, wait
 
-STATIC = Path(templates.__file__).parent / "static"
+TEMPLATES = Path(files("jupyterhub_hpc_spawner.templates"))
+STATIC = TEMPLATES / "static"
+# JupyterHub's pages that are ours.
+PAGES = TEMPLATES / "pages"
 MAX_BODY = 16384
 
 

@@ -133,6 +133,7 @@ class HPCSpawner(BatchSpawnerBase):
         return private.shared(self, "hpc_spawner_cluster", self._make_cluster)
 
     def _make_cluster(self):
+        private.add_pages(self, str(pages.PAGES), hpc_static=partial(pages.static_url, self.hub.base_url))
         system = make_batch_system(self.batch_system, self.batch_settings)
         helper = Helper(self.helper, self.helper_prefix, self.command_environment)
         return Cluster(system, helper, self.command_environment, self.log, self.status_interval, self.info_interval,
