@@ -20,7 +20,7 @@ PYTEST_ARGS ?=
 .PHONY: demo test bench lint packages environments clean
 
 demo:
-	tools/make-environment $(ENVIRONMENTS)/demo '.[demo]'
+	tools/make-environment $(ENVIRONMENTS)/demo '.[demo,examples]'
 	tools/make-proxy $(ENVIRONMENTS)/demo
 	$(ENVIRONMENTS)/demo/bin/jupyterhub-hpc-spawner demo --directory .demo --port $(PORT)
 
@@ -30,7 +30,8 @@ test: packages environments lint
 bench: packages environments
 	$(NEWEST)/bin/python benchmarks/parse_status.py
 	HPC_TEST_ENVIRONMENTS=$(NEWEST) $(NEWEST)/bin/python benchmarks/spawn_latency.py
-	$(NEWEST)/bin/python benchmarks/dask_start.py
+	$(NEWEST)/bin/python benchmarks/dask_start.py --repeat 1
+	$(NEWEST)/bin/python benchmarks/throughput.py
 
 lint:
 	$(NEWEST)/bin/flake8 jupyterhub_hpc_spawner tests benchmarks

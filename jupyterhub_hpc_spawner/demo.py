@@ -15,6 +15,7 @@ from .errors import ConfigError
 from .script import make_templates
 
 NOTEBOOK = "welcome.ipynb"
+EXAMPLE = "ensemble.ipynb"
 
 
 def run_demo(directory, port):
@@ -41,12 +42,12 @@ def run_demo(directory, port):
 
 
 def _notebooks(directory):
-    """The demo's notebooks; a welcome notebook that somebody changed is left as it is."""
+    """The demo's notebooks; one that somebody changed is left as it is."""
     notebooks = directory / "notebooks"
     notebooks.mkdir(exist_ok=True)
-    if not (notebooks / NOTEBOOK).exists():
-        text = files("jupyterhub_hpc_spawner.templates").joinpath("demo", NOTEBOOK).read_text()
-        (notebooks / NOTEBOOK).write_text(text)
+    for name in (NOTEBOOK, EXAMPLE):
+        if not (notebooks / name).exists():
+            (notebooks / name).write_text(files("jupyterhub_hpc_spawner.templates").joinpath("demo", name).read_text())
     return notebooks
 
 

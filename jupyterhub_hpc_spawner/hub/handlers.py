@@ -1,4 +1,4 @@
-"""The job's call-back: ``POST /hub/api/hpc-spawner/report``."""
+"""What a session says to the Hub: ``POST /hub/api/hpc-spawner/report`` from its job, ``…/jobs/…`` from notebooks."""
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal
 
@@ -8,47 +8,113 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tornado import web
 
 from . import credentials
+from .extra import jobs_of
 
 MAX_BODY = 8192
 
 
-class Report(BaseModel):
-    """All that a job can say. Nothing else is accepted, and none of it names a setting."""
+class Proof(BaseModel):
+    """What every message begins with: the session and its secret."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     session: Annotated[str, Field(max_length=80)]
     secret: Annotated[str, Field(max_length=80)]
+
+
+class Report(Proof):
+    """All that a job can say. Nothing else is accepted, and none of it names a setting."""
+
     phase: Literal["started", "listening", "failed", "ended"]
     address: IPv4Address | IPv6Address
     port: Annotated[int, Field(ge=1, le=65535)] = 0
     message: Annotated[str, Field(max_length=1000)] = ""
 
 
-class ReportHandler(apihandlers.APIHandler):
-    """Takes a report from a session's own job: the server's token finds the user, the secret proves the job."""
+Count = Annotated[int, Field(ge=1, le=10000)]
+Seconds = Annotated[float, Field(gt=0, le=10 ** 9)]
+
+
+class Wish(Proof):
+    """An extra job. ``options`` are the vocabulary's and checked where all options are; counts are per node."""
+
+    runtime: Literal["dask", "ipyparallel"]
+    options: Annotated[dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=200)] | int | None],
+                       Field(max_length=20)] = {}
+    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,60})?$")] = ""
+    workers: Count = 1
+    threads: Count | None = None
+    lifetime: Seconds | None = None
+    stagger: Seconds | None = None
+    engines: Count | None = None
+
+    def settings(self, label):
+        """What the job is told of its workers, by their runtime's part."""
+        workers = {"name": label, "lifetime": self.lifetime, "stagger": self.stagger}
+        return {"workers": workers} if self.runtime == "dask" else {}
+
+
+class Choice(Proof):
+    """One of the session's extra jobs."""
+
+    job_id: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class SessionHandler(apihandlers.APIHandler):
+    """Messages from a session: the server's token finds the user, the secret proves the session."""
+
+    def read(self, kind):
+        """(the session's spawner, the message)."""
+        user = self.current_user
+        if len(self.request.body) > MAX_BODY or user is None or not hasattr(user, "spawners"):
+            raise web.HTTPError(403, "Only for a session's own job and notebooks")
+        try:
+            message = kind.model_validate_json(self.request.body)
+        except ValidationError as error:
+            raise web.HTTPError(400, f"Not a {kind.__name__.lower()}: {_bad_fields(error)}") from None
+        for spawner in list(user.spawners.values()):
+            session = getattr(spawner, "session", None)
+            if session and session.state.name == message.session and credentials.matches(
+                    message.secret, session.state.digest):
+                return spawner, message
+        raise web.HTTPError(403, "There is no such session, or this is not its own")
+
+
+class ReportHandler(SessionHandler):
+    """The job's call-back."""
 
     @web.authenticated
     async def post(self):
-        user = self.current_user
-        if len(self.request.body) > MAX_BODY or user is None or not hasattr(user, "spawners"):
-            raise web.HTTPError(403, "Reports come from a session's own job")
-        try:
-            report = Report.model_validate_json(self.request.body)
-        except ValidationError as error:
-            raise web.HTTPError(400, f"Not a report: {error.error_count()} bad fields") from None
-        for spawner in list(user.spawners.values()):
-            session = getattr(spawner, "session", None)
-            if session and session.state.name == report.session and credentials.matches(
-                    report.secret, session.state.digest):
-                spawner.take_report(report, self._peer())
-                self.set_status(204)
-                return
-        raise web.HTTPError(403, "There is no such session, or this is not its job")
+        spawner, report = self.read(Report)
+        spawner.take_report(report, self._peer())
+        self.set_status(204)
 
     def _peer(self):
         """The address at the other end of the connection, whatever X-Forwarded-For says."""
         return self.request.connection.stream.socket.getpeername()[0].partition("%")[0].removeprefix("::ffff:")
+
+
+class ExtraJobsHandler(SessionHandler):
+    """``jobs/submit``, ``jobs/cancel`` and ``jobs/list``, see ``notebook/jobs.py``."""
+
+    @web.authenticated
+    async def post(self, verb):
+        if verb == "submit":
+            spawner, wish = self.read(Wish)
+            self.write({"job_id": await jobs_of(spawner).submit(wish)})
+        elif verb == "cancel":
+            spawner, choice = self.read(Choice)
+            await jobs_of(spawner).cancel(choice.job_id)
+            self.set_status(204)
+        else:
+            spawner, _ = self.read(Proof)
+            self.write({"jobs": jobs_of(spawner).show()})
+
+
+def _bad_fields(error):
+    """What is wrong by field, without the values: a secret is among them."""
+    return "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}"
+                     for detail in error.errors(include_url=False, include_input=False)[:5])
 
 
 class BatchSpawnerRoute(BatchSpawnerAPIHandler):
@@ -65,6 +131,7 @@ class BatchSpawnerRoute(BatchSpawnerAPIHandler):
 
 def register():
     """Our call-back in, and batchspawner's only where it is needed."""
-    ours = {r"/api/batchspawner": BatchSpawnerRoute, r"/api/hpc-spawner/report": ReportHandler}
+    ours = {r"/api/batchspawner": BatchSpawnerRoute, r"/api/hpc-spawner/report": ReportHandler,
+            r"/api/hpc-spawner/jobs/(submit|cancel|list)": ExtraJobsHandler}
     kept = [entry for entry in apihandlers.default_handlers if entry[0] not in ours]
     apihandlers.default_handlers[:] = [*kept, *ours.items()]

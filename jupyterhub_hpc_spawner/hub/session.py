@@ -14,6 +14,18 @@ LOG_LINES = 30
 
 
 @dataclass
+class ExtraJob:
+    """A further job of a session; ``label`` is its name for people. Without a ``job_id`` it is not submitted yet."""
+
+    runtime: str
+    label: str
+    nodes: int
+    name: str
+    directory: str
+    job_id: str = ""
+
+
+@dataclass
 class SessionState:
     """What outlives a restart of the Hub; no secret, only the digest of one."""
 
@@ -25,6 +37,12 @@ class SessionState:
     address: str = ""
     port: int = 0
     relayed: bool = False
+    extra: list = field(default_factory=list)
+
+
+def new_name():
+    """Of a session or an extra job and its directory."""
+    return f"jupyter-{secrets.token_hex(6)}"
 
 
 class Session:
@@ -37,11 +55,12 @@ class Session:
         self.events = []
         self.message = ""
         self.over = False
+        self.extra = None
         self.news = asyncio.Event()
 
     @classmethod
     def new(cls, root, log):
-        name = f"jupyter-{secrets.token_hex(6)}"
+        name = new_name()
         secret = credentials.new_secret()
         session = cls(SessionState(name, f"{root}/{name}", credentials.digest(secret)), log)
         session.secret = secret
@@ -50,6 +69,8 @@ class Session:
     @classmethod
     def load(cls, state, log):
         session = cls(SessionState(**state), log)
+        # What was on its way to the batch system when the Hub ended has no id: it ends with the session's job.
+        session.state.extra = [ExtraJob(**job) for job in session.state.extra if job["job_id"]]
         session.tell(25, f"The Hub was restarted and has found job {session.state.job_id} again.", "queue")
         return session
 

@@ -1,7 +1,17 @@
-"""From the traits of the configuration to the Policy that options are held against."""
+"""From the traits of the configuration to the cluster and the Policy that options are held against."""
+from ..batch import make_batch_system
 from ..errors import ConfigError
 from ..model import Environment
 from ..options import Policy, Profile, parse_limits
+from .cluster import Cluster
+from .commands import Helper
+
+
+def make_cluster(spawner):
+    """The Cluster of this configuration."""
+    helper = Helper(spawner.helper, spawner.helper_prefix, spawner.command_environment)
+    return Cluster(make_batch_system(spawner.batch_system, spawner.batch_settings), helper, spawner.command_environment,
+                   spawner.log, spawner.status_interval, spawner.info_interval, spawner.command_timeout)
 
 
 def make_policy(spawner):

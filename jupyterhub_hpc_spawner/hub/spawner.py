@@ -4,20 +4,18 @@ from functools import partial
 
 from batchspawner import BatchSpawnerBase
 from tornado import web
-from traitlets import Bool, Dict, Float, Integer, List, Tuple, Unicode, default
+from traitlets import Bool, Dict, Enum, Float, Integer, List, Tuple, Unicode, default
 
 from .. import form
-from ..batch import make_batch_system
 from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitError
 from ..model import JobState
 from ..options import dump_options, parse_options
-from ..script import make_templates, render_submission
-from . import handlers, pages, private, staging
-from .cluster import Cluster
-from .commands import Helper, default_helper
+from ..script import make_templates
+from . import extra, handlers, pages, private, staging
+from .commands import default_helper
 from .failures import StartFailed, bad_options
 from .session import LOG_LINES, Session
-from .site import make_policy
+from .site import make_cluster, make_policy
 
 handlers.register()
 pages.register()
@@ -83,6 +81,12 @@ class HPCSpawner(BatchSpawnerBase):
     dask_launcher = Unicode(
         "fork", help="""How a node's Dask workers start: ``fork``, all from one import; ``nanny``, Dask's standard
         ``dask worker``; ``mpi``, dask-mpi, for tasks that use MPI.""").tag(config=True)
+    extra_jobs = Enum(
+        ("job", "hub", "none"), "job", help="""Who submits the further jobs that a notebook asks for: ``job``, its own
+        job, or the Hub where that has no commands of the batch system; ``hub``, always the Hub; ``none``."""
+    ).tag(config=True)
+    max_extra_nodes = Integer(
+        10, help="Nodes of all extra jobs of a user that the Hub submitted and that have not ended.").tag(config=True)
     helper = Unicode(help="Path of jupyterhub-hpc-spawner-helper, as it stands in the sudoers file.").tag(config=True)
     helper_prefix = List(
         Unicode(), help="""Words before the helper's path, with ``{username}`` as a word of its own, for example
@@ -134,10 +138,7 @@ class HPCSpawner(BatchSpawnerBase):
 
     def _make_cluster(self):
         private.add_pages(self, str(pages.PAGES), hpc_static=partial(pages.static_url, self.hub.base_url))
-        system = make_batch_system(self.batch_system, self.batch_settings)
-        helper = Helper(self.helper, self.helper_prefix, self.command_environment)
-        return Cluster(system, helper, self.command_environment, self.log, self.status_interval, self.info_interval,
-                       self.command_timeout)
+        return make_cluster(self)
 
     @property
     def policy(self):
@@ -190,17 +191,10 @@ class HPCSpawner(BatchSpawnerBase):
 
     def render(self, options, session):
         """(JobRequest, text that is submitted, further files by name) of these Options."""
-        request = staging.make_request(self, options, session.state.name, session.state.directory)
-        return request, *render_submission(request, self.cluster.system, make_templates(self.template_paths))
+        return staging.render(self, options, session.state.name, session.state.directory)
 
     def new_session(self):
-        root = self.session_root.replace("{username}", self.user.name)
-        if root == "~" or root.startswith("~/"):
-            try:
-                root = self.req_homedir + root[1:]
-            except KeyError:
-                raise HelperError(f"there is no system user {self.user.name} on the Hub") from None
-        return Session.new(root.rstrip("/"), self.log)
+        return Session.new(staging.session_root(self), self.log)
 
     async def start(self):
         """Submit the job and wait until its server answers; the URL of the server."""
@@ -260,6 +254,7 @@ class HPCSpawner(BatchSpawnerBase):
         if not session.has("ended"):
             status = await self.cluster.poller.answered(session.state.job_id, self.user.name, timeout=10)
             if status.state != JobState.FINISHED:
+                extra.jobs_of(self).watch()
                 return None
         end = await self._clean_up()
         self.log.warning("Session %s of %s (job %s) has ended by itself; the end of its log: %r",
@@ -272,17 +267,19 @@ class HPCSpawner(BatchSpawnerBase):
             await asyncio.wait([self._submission])
         if self.session is None or not self.session.state.job_id:
             return
-        await self.cluster.cancel(self.user.name, self.session.state.job_id)
+        await asyncio.gather(self.cluster.cancel(self.user.name, self.session.state.job_id),
+                             extra.jobs_of(self).cancel_all())
         if not now:
             try:
                 await asyncio.wait_for(self.session.ended(self.cluster.poller), STOP_TIMEOUT)
             except asyncio.TimeoutError:
                 self.log.warning("Job %s was cancelled and has not ended yet", self.session.state.job_id)
-        await self._clean_up()
+        await self._clean_up(0 if now else STOP_TIMEOUT)
 
-    async def _clean_up(self):
-        """The end of the session's log; its directory is removed and nobody asks for its job any more."""
+    async def _clean_up(self, patience=STOP_TIMEOUT):
+        """The end of the session's log; its directory is removed and nobody asks for its jobs any more."""
         session = self.session
+        await extra.jobs_of(self).end(patience)
         session.over = True
         self.cluster.poller.forget(session.state.job_id)
         return await self.cluster.end(self.user.name, session.state.directory, LOG_LINES)

@@ -2,11 +2,30 @@
 import json
 import os
 
+from ..errors import HelperError
 from ..model import Environment, JobRequest
 from ..options import dump_options, find_environment
 from ..runtimes import wanted_runtimes
-from ..script import environment_file
+from ..runtimes.jobqueue import jobqueue
+from ..script import environment_file, make_templates, render_submission
 from . import credentials
+
+
+def session_root(spawner):
+    """Where the user's session directories are. Raises HelperError."""
+    root = spawner.session_root.replace("{username}", spawner.user.name)
+    if root == "~" or root.startswith("~/"):
+        try:
+            root = spawner.req_homedir + root[1:]
+        except KeyError:
+            raise HelperError(f"there is no system user {spawner.user.name} on the Hub") from None
+    return root.rstrip("/")
+
+
+def render(spawner, options, name, directory):
+    """(JobRequest, text that is submitted, further files by name) of these Options."""
+    request = make_request(spawner, options, name, directory)
+    return request, *render_submission(request, spawner.cluster.system, make_templates(spawner.template_paths))
 
 
 def make_request(spawner, options, session_name, directory):
@@ -36,7 +55,10 @@ def session_files(spawner, options, session, request, system):
         "port_range": list(spawner.port_range),
         "quick_start": spawner.quick_start,
         "walltime": options.walltime,
-        "job": {"account": options.account, "queue": options.queue, "options": dump_options(options)},
+        "job": {"account": options.account, "queue": options.queue, "options": dump_options(options),
+                "extra_jobs": {"road": spawner.extra_jobs, "system": system.name,
+                               "max_nodes": spawner.max_extra_nodes}},
+        "jobqueue": jobqueue(system, request),
         "runtimes": [],
     }
     files = {}
@@ -47,6 +69,30 @@ def session_files(spawner, options, session, request, system):
         if runtime.credentials:
             files[runtime.credentials] = credentials.tls_pem()
     return {**files, "environment.sh": environment_file(env), "plan.json": json.dumps(plan)}
+
+
+def extra_files(spawner, options, job, request, system, settings):
+    """The files of an extra job's directory; ``settings`` are of the runtime's part in it.
+
+    Nothing of the Hub's, no token and no address: the job talks to the session only.
+    """
+    # The session may have both runtimes; this job has one, and shares its nodes with no other.
+    options = options.model_copy(update={name: name == job.runtime for name in ("dask", "ipyparallel")})
+    runtime, = wanted_runtimes(options)
+    session_dir = spawner.session.state.directory
+    env = {name: str(value) for name, value in spawner.get_env().items()
+           if value is not None and (name == "JUPYTERHUB_USER" or not name.startswith(("JUPYTERHUB_", "JPY_")))}
+    env.update(runtime.environment(session_dir if runtime.joins else request.session_dir))
+    env["HPC_SESSION_FILE"] = f"{session_dir}/session.json"
+    plan = {
+        "extra": job.label,
+        "joins": session_dir,
+        "working_dir": options.working_dir,
+        "runtime": {**runtime.plan(options, system.remote_run(request), system.mpi_run(request),
+                                   {"dask_launcher": spawner.dask_launcher}),
+                    **settings, "module": runtime.extra},
+    }
+    return {"environment.sh": environment_file(env), "plan.json": json.dumps(plan)}
 
 
 def _environment(spawner, options):

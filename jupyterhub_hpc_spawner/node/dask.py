@@ -5,14 +5,13 @@ in their environment, and a ``Client()`` that comes too early, or after Dask fai
 and never a cluster of its own.
 """
 import asyncio
-import json
 import os
 import shutil
 import sys
 import tempfile
 from importlib.util import find_spec
 
-from . import network, resources
+from . import dask_pages, jobqueue, network, resources
 from .dask_workers import NOTE
 from .everywhere import Everywhere, appears
 from .processes import Child, tail
@@ -21,6 +20,7 @@ from .report import say
 START_TIMEOUT = 60
 SCHEDULER_GRACE = 3
 WORKER_GRACE = 4
+RANK_SIGN = "dask-mpi-"
 
 
 class Runtime:
@@ -29,65 +29,67 @@ class Runtime:
     def __init__(self, launcher, plan):
         self.launcher = launcher
         self.plan = plan
+        self.engines = self._engines_beside()
         self.scheduler = None
         self.workers = None
-        self.tasks = []
         # Sockets have short paths and belong on this node's own disk; the directory is private (0700).
         self.private = tempfile.mkdtemp(prefix="jupyter-dask-")
 
     def prepare(self):
-        """What the server's and every kernel's environment gets."""
+        """What the server's and every kernel's environment gets. ``facts`` are for the session file."""
         self.held = network.hold_port(self.launcher.address)
         port = self.held.getsockname()[1]
         self.address = "tls://%s:%d" % (network.bracketed(self.launcher.address), port)
-        self.launcher.session_file.data["runtimes"]["dask"] = {
-            "state": "starting", "address": self.address, "workers": self._expected_workers(),
-            "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status"}
+        facts, settings = jobqueue.prepare(self.launcher, self.address, *self._share())
+        self.facts = {"address": self.address, "workers": self._expected_workers(), "python": sys.executable,
+                      "dashboard": os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "dask-dashboard/status", **facts}
         return {"DASK_SCHEDULER_ADDRESS": self.address, "JUPYTERHUB_HPC_DASHBOARD": self.dashboard,
-                "JUPYTER_CONFIG_PATH": self._proxy_dashboard()}
+                **dask_pages.prepare(self.launcher, self.dashboard), **settings}
 
     def _expected_workers(self):
         """Of all nodes, if the others are as this one."""
         return self._share()[0] * len(self.launcher.nodes)
 
+    def _engines_beside(self):
+        """How many engines of IPyParallel run on each node, too."""
+        if self.plan["ipyparallel"] is None:
+            return 0
+        return resources.engines(os.environ, self.plan["ipyparallel"],
+                                 (self.plan["workers_per_node"], self.plan["threads_per_worker"]))
+
     def _share(self):
-        return resources.share_node(os.environ, self.plan["workers_per_node"], self.plan["threads_per_worker"])
+        return resources.share_node(os.environ, self.plan["workers_per_node"], self.plan["threads_per_worker"],
+                                    self.engines)
 
     @property
     def dashboard(self):
         return os.path.join(self.private, "dashboard")
 
-    def _proxy_dashboard(self):
-        """Have jupyter-server-proxy serve the dashboard's socket, behind the server's login."""
-        directory = self.launcher.path("jupyter")
-        os.mkdir(directory)
-        server = {"unix_socket": self.dashboard, "absolute_url": False, "launcher_entry": {"enabled": False}}
-        with open(os.path.join(directory, "jupyter_server_config.json"), "w") as config:
-            json.dump({"ServerProxy": {"servers": {"dask-dashboard": server}}}, config)
-        _show_in_sidebar(directory)
-        return os.pathsep.join(filter(None, [directory, os.environ.get("JUPYTER_CONFIG_PATH")]))
-
     async def run(self):
-        """Start, then stay with it; what went wrong is in the session file and in the log."""
+        """Start, then stay with it; what went wrong is in the session file and in the log. May be called again."""
+        watching = []
         try:
             await self._start()
+            watching = [asyncio.ensure_future(task) for task in (
+                self._watch_workers(), self._read_notes(), *map(self._watch_node, *self._by_node()))]
             code = await self.scheduler.wait()
             self._failed("the scheduler ended with status %d" % code)
         except asyncio.TimeoutError:
             self._failed("the scheduler did not answer within %d s" % START_TIMEOUT)
         except OSError as error:
             self._failed(str(error))
-        await self._end_processes()
+        finally:
+            for task in watching:
+                task.cancel()
+        await self.stop()
 
     async def end(self):
-        await self._end_processes()
+        await self.stop()
         self.held.close()
         shutil.rmtree(self.private, ignore_errors=True)
 
-    async def _end_processes(self):
+    async def stop(self):
         """The scheduler first: workers that lose it end by themselves; all at once they can hang for ever."""
-        for task in self.tasks:
-            task.cancel()
         if self.scheduler:
             await self.scheduler.end(SCHEDULER_GRACE)
         if self.workers:
@@ -98,6 +100,7 @@ class Runtime:
             await self.workers.end(2 * WORKER_GRACE)
 
     async def _start(self):
+        self._forget_last_start()
         port = self.held.getsockname()[1]
         self.scheduler = await Child.start(
             "dask-scheduler", self.launcher.node_command("dask-scheduler", self.launcher.address, str(port)),
@@ -108,11 +111,14 @@ class Runtime:
             await self._start_ranks()
         else:
             await self._start_workers(self.plan["remote_run"], "dask-worker", self.plan["workers_per_node"] or 0,
-                                      self.plan["threads_per_worker"] or 0, self.plan["launcher"])
-        self.tasks += [asyncio.ensure_future(self._watch_workers(self.workers)),
-                       asyncio.ensure_future(self._read_notes())]
+                                      self.plan["threads_per_worker"] or 0, self.plan["launcher"], self.engines)
         self.launcher.session_file.runtime("dask", state="running")
         say("the Dask scheduler listens at %s" % self.address)
+
+    def _forget_last_start(self):
+        for name in os.listdir(self.launcher.directory):
+            if name.startswith((NOTE, RANK_SIGN)):
+                os.remove(self.launcher.path(name))
 
     async def _start_workers(self, prefix, verb, *arguments):
         command = self.launcher.node_command(verb, self.address, *map(str, arguments))
@@ -131,9 +137,10 @@ class Runtime:
             if not shutil.which(words[0]):
                 why = "%s is not in PATH" % words[0]
                 continue
-            sign = self.launcher.path("dask-mpi-%d" % number)
+            sign = self.launcher.path("%s%d" % (RANK_SIGN, number))
             prefix = [word.format(per_node=count, total=total, nodes=",".join(self.launcher.nodes)) for word in words]
-            await self._start_workers(prefix, "dask-rank", threads, count, total, sign)
+            await self._start_workers(prefix, "dask-rank", threads, count, total, sign,
+                                      self.engines)
             if await appears(sign, self.workers, START_TIMEOUT):
                 return
             why = self.workers.tail()
@@ -144,10 +151,14 @@ class Runtime:
         """What nodes have to say about how their workers start; the kernels read it in the session file."""
         for pause in (1, 2, 4, 8, 15, 30, 60):
             await asyncio.sleep(pause)
-            notes = {name[len(NOTE):]: tail(self.launcher.path(name)) for name in os.listdir(self.launcher.directory)
-                     if name.startswith(NOTE)}
-            if notes:
-                self.launcher.session_file.runtime("dask", notes=notes)
+            for name in os.listdir(self.launcher.directory):
+                if name.startswith(NOTE):
+                    self._note(name[len(NOTE):], tail(self.launcher.path(name)))
+
+    def _note(self, node, text):
+        notes = self.launcher.session_file.data["runtimes"]["dask"].get("notes", {})
+        if notes.get(node) != text:
+            self.launcher.session_file.runtime("dask", notes={**notes, node: text})
 
     async def _listening(self, port):
         while not network.listens_here(self.launcher.address, port):
@@ -155,10 +166,22 @@ class Runtime:
                 raise OSError("the scheduler ended with status %d" % self.scheduler.returncode)
             await asyncio.sleep(0.1)
 
-    async def _watch_workers(self, workers):
-        code = await workers.wait()
+    def _by_node(self):
+        """(nodes, their commands) where each of several nodes has one of its own."""
+        nodes, children = self.launcher.nodes, self.workers.children
+        return (nodes, children) if len(nodes) == len(children) > 1 else ([], [])
+
+    async def _watch_node(self, node, child):
+        """Those of one node may end, or never start, while the others work."""
+        code = await child.wait()
+        if code and self.scheduler.returncode is None:
+            self._note(node, "its workers ended with status %d; the reason may be in %s" % (code, self.workers.log))
+            say("Dask: the workers of %s ended with status %d" % (node, code))
+
+    async def _watch_workers(self):
+        code = await self.workers.wait()
         if self.scheduler.returncode is None:
-            self._failed("the workers ended with status %d" % code, workers.tail())
+            self._failed("the workers ended with status %d" % code, self.workers.tail())
 
     def _failed(self, what, end=None):
         end = tail(self.launcher.path("dask-scheduler.log")) if end is None else end
@@ -166,21 +189,10 @@ class Runtime:
         say("Dask: %s\n%s" % (what, end))
 
 
-def _show_in_sidebar(directory):
-    """The sidebar of dask-labextension, where there is one, shows this dashboard; what the user has set counts more.
-
-    Its cluster manager is hidden: it starts, scales and ends clusters of its own, and knows none that is there.
-    """
-    os.mkdir(os.path.join(directory, "labconfig"))
-    settings = {"defaultURL": "dask-dashboard", "hideClusterManager": True}
-    with open(os.path.join(directory, "labconfig", "default_setting_overrides.json"), "w") as overrides:
-        json.dump({"dask-labextension:plugin": settings}, overrides)
-
-
 def run_scheduler(address, port):
     """Become the scheduler. Its HTTP server moves to a socket that only this user can open."""
     from distributed.cli.dask_scheduler import main
-    preload = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dask_preload.py")
+    here = os.path.dirname(os.path.abspath(__file__))
     sys.argv = ["dask-scheduler", "--host", address, "--port", port, "--dashboard-address", "127.0.0.1:0",
-                "--preload", preload]
+                "--preload", os.path.join(here, "dask_preload.py"), "--preload", os.path.join(here, "dask_plugin.py")]
     return main()

@@ -9,6 +9,7 @@ import os
 import platform
 from importlib import metadata
 
+from distributed import Scheduler
 from tornado.netutil import bind_unix_socket
 
 # What both sides of Dask must agree in: they pickle with it or pack it.
@@ -28,8 +29,7 @@ def versions():
 
 async def dask_setup(server):
     server.http_server.stop()
-    path = os.environ.get("JUPYTERHUB_HPC_DASHBOARD")
-    if path:  # the scheduler
-        server.http_server.add_socket(bind_unix_socket(path, mode=0o600))
+    if isinstance(server, Scheduler):
+        server.http_server.add_socket(bind_unix_socket(os.environ["JUPYTERHUB_HPC_DASHBOARD"], mode=0o600))
         with open(os.path.join(os.path.dirname(os.environ["HPC_SESSION_FILE"]), "dask-versions.json"), "w") as out:
             json.dump(versions(), out)

@@ -19,11 +19,16 @@ NOTE = "dask-note-"
 HASH_SEED = "6640"
 
 
-def run_workers(scheduler, workers, threads, launcher):
-    """The exit status, when all of them have ended. ``launcher`` is fork or nanny, see ``runtimes/dask.py``."""
+def run_workers(scheduler, workers, threads, launcher, engines=0, extra="null"):
+    """The exit status, when all of them have ended. ``launcher`` is fork or nanny, see ``runtimes/dask.py``.
+
+    ``engines`` is how many of IPyParallel are on this node; ``extra`` is JSON, the name and the lifetime of workers
+    that an extra job adds to a session.
+    """
     scratch = tempfile.mkdtemp(prefix="dask-")
     try:
-        spec = specification(os.environ, scheduler, int(workers), int(threads), scratch)
+        spec = specification(os.environ, scheduler, int(workers), int(threads), scratch, int(engines),
+                             json.loads(extra))
         run = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "run.py")
         verb = {"fork": "dask-keeper", "nanny": "dask-nannies"}[launcher]
         return _supervise([sys.executable, run, verb, json.dumps(spec)], environment(os.environ, spec))
@@ -31,16 +36,19 @@ def run_workers(scheduler, workers, threads, launcher):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def specification(env, scheduler, workers, threads, scratch):
+def specification(env, scheduler, workers, threads, scratch, engines=0, extra=None):
     """All that the workers of this node need to know; the same for every way to start them."""
     host = network.address_towards(scheduler)
     name = env.get("SLURMD_NODENAME") or os.uname().nodename.split(".")[0]
-    count, threads = resources.share_node(env, workers, threads)
-    beside_notebook = host == env["DASK_SCHEDULER_ADDRESS"].split("//")[1].rsplit(":", 1)[0].strip("[]")
+    count, threads = resources.share_node(env, workers, threads, engines)
+    if extra:
+        name = extra["name"] + ("-" + name if extra["nodes"] > 1 else "")
+    beside_notebook = not extra and host == env["DASK_SCHEDULER_ADDRESS"].split("//")[1].rsplit(":", 1)[0].strip("[]")
     note = os.path.join(os.path.dirname(env.get("HPC_SESSION_FILE") or scratch), NOTE + name)
     return {"scheduler": scheduler, "host": network.bracketed(host), "name": name, "count": count, "threads": threads,
-            "memory": resources.worker_memory(resources.memory(env), count, beside_notebook), "scratch": scratch,
-            "pulse": os.path.join(scratch, "pulse"), "note": note, "silence": SILENCE,
+            "memory": resources.worker_memory(resources.memory(env), count, beside_notebook, threads, engines),
+            "scratch": scratch, "pulse": os.path.join(scratch, "pulse"), "note": note, "silence": SILENCE,
+            "lifetime": extra and extra["lifetime"], "stagger": extra and extra["stagger"],
             **resources.share_gpus(resources.gpus(env), count)}
 
 

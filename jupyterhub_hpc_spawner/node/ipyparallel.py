@@ -9,6 +9,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 from . import resources
@@ -30,19 +31,20 @@ class Runtime:
         self.launcher = launcher
         self.plan = plan
         self.profile = launcher.path(plan["profile"])
-        self.per_node = plan["engines_per_node"] or resources.cpus(os.environ)
+        self.per_node = resources.engines(os.environ, plan["engines_per_node"], plan["dask"])
         self.total = self.per_node * plan["nodes"]
         self.running = {}
 
     def prepare(self):
-        os.mkdir(self.profile, 0o700)
-        self.launcher.session_file.data["runtimes"]["ipyparallel"] = {
-            "state": "starting", "client_file": os.environ["IPP_CLIENT_FILE"], "engines": self.total}
+        self.facts = {"client_file": os.environ["IPP_CLIENT_FILE"], "engines": self.total}
         return {}
 
     async def run(self):
-        """Start, then stay with it; what went wrong is in the session file and in the logs."""
+        """Start, then stay with it; what went wrong is in the session file and in the logs. May be called again."""
         try:
+            # Of a former controller: its file would be taken for that of the new one.
+            shutil.rmtree(self.profile, ignore_errors=True)
+            os.mkdir(self.profile, 0o700)
             # The engines only now: a node that looked for the file in vain may not see it for half a minute on NFS.
             if not await self._start("ipcontroller", [], os.environ["IPP_CLIENT_FILE"], self.launcher.address):
                 raise OSError("the controller did not start")
@@ -55,10 +57,13 @@ class Runtime:
             text = "\n".join([str(error), *(child.tail() for child in self.running.values())])
             self.launcher.session_file.runtime("ipyparallel", state="failed", error=text)
             say("IPyParallel: %s" % text)
-        await self.end()
+        await self.stop()
 
-    async def end(self):
+    async def stop(self):
         await asyncio.gather(*(child.end(GRACE) for child in self.running.values()))
+        self.running = {}
+
+    end = stop
 
     async def _start_engines(self):
         ways = self.plan["mpi_run"] if find_spec("mpi4py") else []
@@ -79,7 +84,7 @@ class Runtime:
 
     async def _start(self, name, prefix, sign, argument):
         """Start the verb of that name, after ``prefix``; whether the file ``sign`` came. Ended if it did not."""
-        threads = str(max(1, resources.cpus(os.environ) // self.per_node))
+        threads = str(resources.engine_threads(os.environ, self.per_node, self.plan["dask"]))
         env = dict(os.environ, **dict.fromkeys(resources.BLAS_THREADS, threads))
         command = self.launcher.node_command(name, self.profile, argument)
         child = self.running[name] = await Everywhere.start(self.launcher, name, prefix, command, env, self._log(name),
@@ -105,11 +110,23 @@ def run_rank(profile, total):
     if world.size != int(total):
         raise SystemExit("MPI sees %d of %s engines: started in a way that is not this MPI's" % (world.size, total))
     world.Barrier()
+    _unlink_shared_memory(world)
     if world.rank == 0:
         open(os.path.join(profile, MPI_READY), "x").close()
     sys.path.pop(0)  # the session's directory, so that user code imports nothing of it
     sys.argv = ["ipengine", "--mpi", "--profile-dir=" + profile, *PATIENCE]
     runpy.run_module("ipyparallel.engine", run_name="__main__", alter_sys=True)
+
+
+def _unlink_shared_memory(world):
+    """MPICH removes its segment in MPI_Finalize only, so that ranks that are killed leave one on their node. What this
+    rank has open all of the node have open after the barrier, and need its name no more."""
+    with open("/proc/self/maps") as maps:
+        paths = {line.split(None, 5)[5].strip() for line in maps if "/dev/shm/mpich_shm_" in line}
+    world.Barrier()
+    for path in paths:
+        with suppress(FileNotFoundError):  # another rank of this node was first
+            os.remove(path)
 
 
 def run_engines(profile, count):

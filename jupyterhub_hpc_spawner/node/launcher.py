@@ -4,7 +4,6 @@ Reads ``plan.json`` beside it, reports to the Hub, and lives exactly as long as 
 session outlives it, so that no allocation idles on.
 """
 import asyncio
-import json
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from urllib.parse import urlsplit, urlunsplit
 
-from . import network
+from . import network, restarts
 from .processes import Child, ending_event, first_of, in_thread
 from .report import Reporter, say
 from .server import server_argv
@@ -26,9 +25,8 @@ GRANTED = {"account": ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT"),
            "queue": ("SLURM_JOB_PARTITION", "PBS_QUEUE", "LSB_QUEUE")}
 
 
-def launch(directory):
-    with open(os.path.join(directory, "plan.json")) as plan:
-        return asyncio.run(Launcher(directory, json.load(plan)).run())
+def launch(directory, plan):
+    return asyncio.run(Launcher(directory, plan).run())
 
 
 class Launcher:
@@ -77,7 +75,7 @@ class Launcher:
     async def _run_runtime(self, runtime):
         """The server first: while it starts it has the node's cores to itself, though not for ever."""
         await first_of(self.answered.wait(), asyncio.sleep(HEAD_START))
-        await runtime.run()
+        await restarts.keep(runtime, self)
 
     async def _call(self, phase, **fields):
         return await in_thread(partial(self.reporter.report, phase, address=self.address, **fields))
@@ -116,6 +114,7 @@ class Launcher:
             self.runtimes.append(import_module("." + plan["name"], __package__).Runtime(self, plan))
         for runtime in self.runtimes:
             os.environ.update(runtime.prepare())
+            self.session_file.begin(runtime.plan["name"], runtime.facts)
         self.session_file.update()
 
     async def _start_server(self, port):

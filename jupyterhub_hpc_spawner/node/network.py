@@ -1,4 +1,5 @@
 """Addresses and ports of this node."""
+import fcntl
 import os
 import socket
 import struct
@@ -17,6 +18,19 @@ def address_towards(url):
 def bracketed(address):
     """As it stands in a URL: IPv6 addresses in brackets."""
     return "[%s]" % address if ":" in address else address
+
+
+def interface_of(address):
+    """The name of the interface that has this IPv4 address, or None (netdevice(7), SIOCGIFADDR)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(probe, 0x8915, struct.pack("256s", name.encode()))
+            except OSError:
+                continue
+            if socket.inet_ntoa(answer[20:24]) == address:
+                return name
+    return None
 
 
 def hold_port(address, first=0, last=0):

@@ -13,6 +13,8 @@ def serve(arguments):
         from .quick_start import prepare
         prepare()
     sys.path[0] = os.path.dirname(command[0])
+    # For the sidebar (``notebook/sidebar.py``), where this package is not installed.
+    sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "python"))
     runpy.run_path(command[0], run_name="__main__")
 
 

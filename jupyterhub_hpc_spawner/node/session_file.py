@@ -15,6 +15,14 @@ class SessionFile:
         self.data.update(fields)
         self._write()
 
+    def begin(self, name, facts):
+        """From now on the runtime starts; what was said of it before is gone."""
+        self.data["runtimes"][name] = {"state": "starting", **facts}
+        self._write()
+
+    def is_starting(self, name):
+        return self.data["runtimes"][name]["state"] == "starting"
+
     def runtime(self, name, **fields):
         """Set ``state`` (starting, running, failed, ended), ``address``, ``error`` … of one runtime."""
         self.data["runtimes"].setdefault(name, {}).update(fields)

@@ -1,18 +1,28 @@
 """The verbs of ``run.py``; each imports only what it needs, because every import costs on a shared file system."""
+import json
 import os
 
 
 def main(arguments):
     verb, rest = arguments[0], arguments[1:]
     if verb == "launch":
+        directory = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        with open(os.path.join(directory, "plan.json")) as file:
+            plan = json.load(file)
+        if "joins" in plan:
+            from .joiner import join
+            return join(directory, plan)
         from .launcher import launch
-        return launch(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        return launch(directory, plan)
     if verb == "server":
         from .server import serve
         return serve(rest)
     if verb == "agent":
         from .agent import run_agent
         return run_agent(*rest)
+    if verb == "address":
+        from .network import address_towards, bracketed
+        return print(bracketed(address_towards(*rest)))
     if verb == "dask-scheduler":
         from .dask import run_scheduler
         return run_scheduler(*rest)

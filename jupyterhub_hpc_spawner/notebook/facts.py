@@ -31,7 +31,7 @@ def look(environ, now):
             "The session has ended, or this node does not see its file. Start a session anew on the Hub's page."])]
     runtimes = found.get("runtimes")
     runtimes = runtimes if isinstance(runtimes, dict) else {}
-    parts = [_runtime(line(name, 40), facts, path) for name, facts in runtimes.items() if isinstance(facts, dict)]
+    parts = [runtime(line(name, 40), facts, path) for name, facts in runtimes.items() if isinstance(facts, dict)]
     return [_session(found, now, bool(parts)), *parts]
 
 
@@ -76,7 +76,8 @@ def _nodes(nodes):
     return "%d: %s%s" % (len(names), ", ".join(names[:MANY_NODES]), more)
 
 
-def _runtime(name, facts, path):
+def runtime(name, facts, path):
+    """The part of one runtime; ``path`` is that of the session file."""
     state = line(facts.get("state"), 40)
     error = _error(facts.get("error"))
     rows = [("Connect", CONNECT.get(name, "") if state == "running" else "", ""),

@@ -4,6 +4,7 @@ import time
 from html import escape
 
 from .facts import look
+from .restart import restart
 
 # Readable on light and on dark: everything but the dots takes the page's own colour. Every style is in its element, and
 # no element is one that pages have styles of their own for (JupyterLab floats the terms of lists).
@@ -24,6 +25,12 @@ class Session:
     def parts(self):
         """What is shown: the session, then its runtimes, each with title, state, rows, error and notes."""
         return look(os.environ, time.time())
+
+    def restart(self, runtime=None):
+        """Start the runtimes that failed anew, at their old addresses, or ``runtime`` ("dask", "ipyparallel") whatever
+        its state. Waits until they run; RestartError says why one does not."""
+        restart(os.environ, runtime)
+        return self
 
     def __repr__(self):
         return "\n".join(_lines(self.parts))

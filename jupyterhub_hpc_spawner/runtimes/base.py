@@ -11,6 +11,8 @@ from ..options import Options
 class Runtime(Protocol):
     name: str
     credentials: str  # the session's file that takes a TLS certificate with its key; "" for none
+    extra: str  # the module in ``node/`` whose ``Runtime`` an extra job starts
+    joins: bool  # whether that is a part of the session's own (Dask's workers), or one more of its kind
 
     def wanted(self, options: Options) -> bool:
         """Whether the user asked for it."""

@@ -9,6 +9,8 @@ LAUNCHERS = ("fork", "nanny", "mpi")
 class Dask:
     name = "dask"
     credentials = CREDENTIALS
+    extra = "dask_extra"
+    joins = True
 
     def wanted(self, options):
         return options.dask
@@ -41,4 +43,6 @@ class Dask:
             "mpi_run": mpi_run,
             "workers_per_node": options.dask_workers_per_node,
             "threads_per_worker": options.dask_threads_per_worker,
+            # Engines on the same nodes: None for none, 0 for a number that is left open.
+            "ipyparallel": options.ipyparallel_engines_per_node or 0 if options.ipyparallel else None,
         }

@@ -7,6 +7,9 @@ CLIENT_FILE = f"{PROFILE}/security/ipcontroller-client.json"
 class IPyParallel:
     name = "ipyparallel"
     credentials = ""
+    extra = "ipyparallel"
+    # Engines of two MPI programs cannot share a controller: the rank is the engine's number.
+    joins = False
 
     def wanted(self, options):
         return options.ipyparallel
@@ -26,4 +29,6 @@ class IPyParallel:
             "mpi_run": mpi_run,
             "nodes": options.nodes,
             "engines_per_node": options.ipyparallel_engines_per_node,
+            # Dask on the same nodes: None, or what was asked for.
+            "dask": [options.dask_workers_per_node, options.dask_threads_per_worker] if options.dask else None,
         }

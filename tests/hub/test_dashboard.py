@@ -66,10 +66,35 @@ def test_the_sidebar_shows_this_jobs_dashboard_without_a_click(session, browser,
         plot = sidebar.get_by_role("button", name="Task Stream", exact=True)
         plot.wait_for(timeout=30000)
         wait_for(plot.is_enabled, 30, lambda: sidebar.inner_text())
-        assert page.input_value(".dask-URLInput input") == "dask-dashboard"
-        assert not sidebar.locator(".dask-ClusterManager").is_visible()
+        assert "dask-dashboard" in page.input_value(".dask-URLInput input")
         plot.click()
         frame = page.frame_locator("iframe[src*='individual-task-stream']")
         frame.locator(".bk-Canvas, canvas").first.wait_for(timeout=30000)
         run_code(session.server_url, token, BUSY)
         chrome.picture(page, "sidebar")
+
+
+@pytest.mark.browser
+def test_the_sidebar_scales_by_extra_jobs_and_never_ends_the_sessions_own_workers(session, browser, environment):
+    if not list(environment.glob("share/jupyter/labextensions/dask-labextension")):
+        pytest.skip("this environment has no dask-labextension")
+    token = session.user_token(session.user)
+    with chrome.page(browser) as page:
+        chrome.log_in(page, session.url, session.user)
+        page.goto(f"{session.server_url}lab?reset")
+        page.click("li[data-id='dask-dashboard-launcher']", timeout=60000)
+        cluster = page.locator(".dask-ClusterListingItem", has_text="This session")
+        shown = cluster.get_by_text("Number of Workers: 2")
+        shown.wait_for(timeout=60000)
+        cluster.get_by_text("SCALE").click()
+        page.locator(".dask-ScalingInput").first.fill("3")
+        page.locator(".jp-Dialog button", has_text="Scale").click()
+        cluster.get_by_text("Number of Workers: 3").wait_for(timeout=90000)
+        chrome.picture(page, "sidebar-scaled")
+        cluster.get_by_text("SHUTDOWN").click()
+        cluster.wait_for(state="detached", timeout=60000)
+        names = """
+from dask.distributed import Client
+print(sorted(worker["name"] for worker in Client().scheduler_info()["workers"].values()))"""
+        wait_for(lambda: "extra" not in run_code(session.server_url, token, names), 30, lambda: "extra workers stay")
+        assert len(eval(run_code(session.server_url, token, names))) == 2

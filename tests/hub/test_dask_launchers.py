@@ -18,6 +18,7 @@ def ranks():
     return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1)
 print(sorted(client.run(ranks).values()))
 """
+RESTART = 'from jupyterhub_hpc_spawner.notebook import session; card = session().restart("dask")'
 
 
 def facts(hub):
@@ -33,6 +34,8 @@ def test_a_session_with_the_sites_launcher(hub_with, environment, launcher, code
     hub = hub_with(f"c.HPCSpawner.dask_launcher = {launcher!r}")
     assert hub.spawn(hub.user, OPTIONS)[-1].get("ready")
     assert run_code(hub.server_url, hub.user_token(hub.user), code) == printed
+    again = run_code(hub.server_url, hub.user_token(hub.user), RESTART + code)
+    assert again.startswith("Dask starts again ... running") and again.endswith(printed)
     hub.end_session()
     hub.assert_nothing_left()
 

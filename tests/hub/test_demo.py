@@ -31,7 +31,7 @@ def left_over(directory):
             if str(directory) in line]
 
 
-def test_the_demo_leads_to_a_connected_notebook(demo):
+def test_the_demo_leads_to_a_connected_notebook(demo, tmp_path):
     url, user, password = demo
     with chrome.chromium() as browser, chrome.page(browser) as page:
         page.goto(f"{url}/hub/spawn")
@@ -48,6 +48,7 @@ def test_the_demo_leads_to_a_connected_notebook(demo):
         page.click("#spawn_form button[type=submit]")
         outputs = chrome.run_all_cells(page)
         chrome.picture(page, "demo-notebook")
+    assert (tmp_path / "demo" / "notebooks" / "ensemble.ipynb").exists()
     assert "Client" in outputs[0] and f"/user/{user}/dask-dashboard/status" in outputs[0]
     assert 3.1 < float(outputs[1]) < 3.2
     assert re.search(r"Session of job \d+.*Dask\s+\S+\s+running.*Workers\s+2 expected", outputs[2], re.DOTALL)

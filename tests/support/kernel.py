@@ -16,15 +16,33 @@ def run_code(server_url, token, code, timeout=90, kernel=None):
 
     ``timeout`` is the longest silence of the kernel, in seconds; ``kernel`` the name of its kernelspec.
     """
-    answer = request("POST", f"{server_url}api/kernels", {"name": kernel} if kernel else {}, token)
-    assert answer.status == 201, answer
-    kernel = answer.json["id"]
-    url = server_url.replace("http", "ws", 1) + f"api/kernels/{kernel}/channels"
-    try:
-        with connect(url, additional_headers={"Authorization": f"token {token}"}, max_size=None, proxy=None) as socket:
+    with Kernel(server_url, token, kernel) as running:
+        return running.run(code, timeout)
+
+
+class Kernel:
+    """A kernel that several pieces of code run in; the server ends it in its own way."""
+
+    def __init__(self, server_url, token, name=None):
+        self.kernels, self.token = f"{server_url}api/kernels", token
+        answer = request("POST", self.kernels, {"name": name} if name else {}, token)
+        assert answer.status == 201, answer
+        self.url = f"{self.kernels}/{answer.json['id']}"
+
+    def run(self, code, timeout=90):
+        with connect(self.url.replace("http", "ws", 1) + "/channels", proxy=None, max_size=None,
+                     additional_headers={"Authorization": f"token {self.token}"}) as socket:
             return _execute(socket, code, timeout)
-    finally:
-        request("DELETE", f"{server_url}api/kernels/{kernel}", None, token)
+
+    def restart(self):
+        answer = request("POST", f"{self.url}/restart", {}, self.token)
+        assert answer.status == 200, answer
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        request("DELETE", self.url, None, self.token)
 
 
 def _execute(socket, code, timeout):

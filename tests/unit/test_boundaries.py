@@ -28,7 +28,9 @@ WORLD = {"asyncio", "subprocess", "socket", "selectors", "threading", "multiproc
          "tempfile", "glob", "fileinput", "time", "random", "secrets", "urllib", "http", "pwd", "signal", "sqlite3",
          "jupyterhub", "tornado", "batchspawner", "traitlets", "requests"}
 # Dask loads it or it is loaded to become Dask, so it runs where distributed and tornado are.
-LOADED_BY_DASK = {Path("node/dask_preload.py"), Path("node/dask_worker.py")}
+LOADED_BY_DASK = {Path("node/dask_plugin.py"), Path("node/dask_preload.py"), Path("node/dask_worker.py")}
+# Imported by cluster(), when dask-jobqueue is there.
+WITH_DASK = {Path("notebook/attached.py"), Path("notebook/settings.py")}
 NODE = [path for path in FILES if path.parts[0] == "node"]
 # What is imported in a user's kernel, as the helper stages it.
 NOTEBOOK = [Path("__init__.py"), Path("_version.py"), *(path for path in FILES if path.parts[0] == "notebook")]
@@ -79,7 +81,7 @@ def test_a_pure_file_does_not_touch_the_world(path):
     assert not {"open", "input", "print", "exec", "eval", "__import__"} & set(calls)
 
 
-@pytest.mark.parametrize("path", [*(path for path in NODE if path not in LOADED_BY_DASK), *NOTEBOOK,
+@pytest.mark.parametrize("path", [*(path for path in NODE + NOTEBOOK if path not in LOADED_BY_DASK | WITH_DASK),
                                   Path("helper.py"), Path("localbatch.py")], ids=str)
 def test_what_runs_as_the_user_imports_the_standard_library_only(path):
     outside = {module.partition(".")[0] for _, module in imports(path, whole=False) if module}

@@ -1,14 +1,17 @@
 """What the launcher tells notebooks: the session file, their start, the dashboard in the sidebar."""
+import asyncio
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from jupyterhub_hpc_spawner.node import dask
 from jupyterhub_hpc_spawner.node.launcher import Launcher
+from jupyterhub_hpc_spawner.node.processes import Child
 
 PLAN = {"session": "jupyter-abc", "secret": "s", "walltime": 3600, "job": {"account": None, "queue": "short"}}
-DASK = {"name": "dask", "remote_run": [], "workers_per_node": 2, "threads_per_worker": 1}
+DASK = {"name": "dask", "remote_run": [], "workers_per_node": 2, "threads_per_worker": 1, "ipyparallel": None}
 
 
 @pytest.fixture
@@ -43,12 +46,32 @@ def test_interactive_pythons_start_with_the_sessions_file_and_the_users_own(laun
     assert os.environ.get("HPC_USER_PYTHONSTARTUP") == own
 
 
+async def test_a_node_that_lost_its_workers_is_named(launcher):
+    found = launcher(HPC_JOB_NODES="n1 n2")
+    runtime = dask.Runtime(found, DASK)
+    shutil.rmtree(runtime.private)
+    found.session_file.begin("dask", {})
+    runtime.scheduler = SimpleNamespace(returncode=None)
+    children = [await Child.start("n1", ["sleep", "60"]), await Child.start("n2", ["false"])]
+    runtime.workers = SimpleNamespace(children=children, log="/s/dask-workers.log")
+    watching = [asyncio.ensure_future(task) for task in map(runtime._watch_node, *runtime._by_node())]
+    try:
+        await asyncio.wait_for(watching[1], 10)
+        assert found.session_file.data["runtimes"]["dask"]["notes"] == {
+            "n2": "its workers ended with status 1; the reason may be in /s/dask-workers.log"}
+        runtime._note("n1", "slow")
+        assert sorted(found.session_file.data["runtimes"]["dask"]["notes"]) == ["n1", "n2"]
+    finally:
+        watching[0].cancel()
+        await children[0].end(0)
+
+
 def test_dask_says_how_many_workers_there_will_be_and_where_its_dashboard_is(launcher, tmp_path):
     found = launcher(HPC_JOB_NODES="n1 n2 n3")
     runtime = dask.Runtime(found, DASK)
     try:
         env = runtime.prepare()
-        facts = found.session_file.data["runtimes"]["dask"]
+        facts = runtime.facts
         assert (facts["workers"], facts["dashboard"]) == (6, "/user/alice/dask-dashboard/status")
         settings = json.loads((tmp_path / "jupyter/labconfig/default_setting_overrides.json").read_text())
         assert settings["dask-labextension:plugin"]["defaultURL"] == "dask-dashboard"

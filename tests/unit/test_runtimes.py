@@ -48,6 +48,20 @@ def test_an_unknown_way_to_start_dask_workers_is_the_sites_mistake():
         RUNTIMES[0].plan(BOTH, ["srun"], [], {"dask_launcher": "magic"})
 
 
+@pytest.mark.parametrize(("asked", "engines", "dask"), [
+    ({"dask": True}, None, None),
+    ({"dask": True, "ipyparallel_engines_per_node": 3}, None, None),
+    ({"dask": True, "ipyparallel": True}, 0, [None, None]),
+    ({"dask": True, "ipyparallel": True, "ipyparallel_engines_per_node": 3, "dask_workers_per_node": 2}, 3, [2, None]),
+    ({"ipyparallel": True, "dask_workers_per_node": 2}, None, None),
+])
+def test_each_runtime_is_told_what_runs_beside_it(asked, engines, dask):
+    plans = {runtime.name: runtime.plan(parse_options(asked), [], [], {"dask_launcher": "fork"})
+             for runtime in wanted_runtimes(parse_options(asked))}
+    assert plans.get("dask", {}).get("ipyparallel") == engines
+    assert plans.get("ipyparallel", {}).get("dask") == dask
+
+
 def test_two_runtimes_do_not_set_the_same_variable():
     names = [name for runtime in RUNTIMES for name in runtime.environment("/s")]
     assert len(names) == len(set(names))

@@ -42,7 +42,7 @@ def run(*argv):
 
 def test_the_wheel_holds_templates_and_licence_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("job/slurm.sh.j2", "form/form.html.j2", "demo/welcome.ipynb"):
+    for name in ("job/slurm.sh.j2", "form/form.html.j2", "demo/welcome.ipynb", "demo/ensemble.ipynb"):
         assert f"jupyterhub_hpc_spawner/templates/{name}" in names
     assert any(name.endswith("LICENSE") for name in names)
     assert not [name for name in names if "tests" in name]

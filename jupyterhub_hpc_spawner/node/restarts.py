@@ -1,0 +1,38 @@
+"""A runtime's life in the launcher: it runs, and runs again whenever a notebook asks for that.
+
+The request is an empty file of the session's directory, where only the user can make one: no port, no connection. The
+answer is that the file goes, and then the runtime's state in the session file. See ``notebook/restart.py``.
+"""
+import asyncio
+import os
+from contextlib import suppress
+
+REQUEST = "restart-"
+LOOK_EVERY = 1
+
+
+async def keep(runtime, launcher):
+    """Until it is cancelled. The runtime has run(), and stop() that ends all that run() started."""
+    name = runtime.plan["name"]
+    request = launcher.path(REQUEST + name)
+    running = asyncio.ensure_future(runtime.run())
+    try:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if not os.path.exists(request):
+                continue
+            # A request that comes during a start has that start for an answer.
+            if running.done() or not launcher.session_file.is_starting(name):
+                running.cancel()
+                await asyncio.wait([running])
+                launcher.session_file.begin(name, runtime.facts)
+                running = asyncio.ensure_future(_again(runtime))
+            with suppress(FileNotFoundError):
+                os.remove(request)
+    finally:
+        running.cancel()
+
+
+async def _again(runtime):
+    await runtime.stop()
+    await runtime.run()
