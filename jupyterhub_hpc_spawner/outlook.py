@@ -3,7 +3,7 @@ from .limits import write
 
 
 def summary(values):
-    """One line for people: ``"normal, 2 nodes, 04:00:00, Dask"``. ``values`` are the vocabulary's, as typed or parsed."""
+    """One line for people: ``"normal, 2 nodes, 04:00:00, Dask"``; ``values`` are the vocabulary's, typed or parsed."""
     number = values.get("nodes") or 1
     words = [str(values[name]) for name in ("queue", "node_type") if values.get(name)]
     words.append("1 node" if str(number) == "1" else f"{number} nodes")

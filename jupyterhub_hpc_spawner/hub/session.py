@@ -83,7 +83,8 @@ class Session:
     def tell(self, progress, message, step="submit", **facts):
         """A line for the waiting page (percent, text, step); the same line twice in a row is one."""
         if not self.events or self.events[-1]["message"] != message:
-            self.events.append({"progress": progress, "message": message, "step": step, "time": time.time(), **facts})
+            self.events.append({"progress": progress, "message": message, "step": step, "time": time.time(),
+                                **facts})
             self._wake()
 
     def report(self, report, peer):
@@ -146,7 +147,8 @@ class Session:
                 self.tell(30, f"Job {self.state.job_id} will never start as it stands: {status.explanation} "
                               f"({status.reason}). Cancel it and change the request.", "queue")
         elif status.state == JobState.RUNNING and not self.has("started"):
-            self.tell(50, f"Job {self.state.job_id} has its nodes ({status.nodes or status.host}) and is starting.", "node")
+            where = status.nodes or status.host
+            self.tell(50, f"Job {self.state.job_id} has its nodes ({where}) and is starting.", "node")
         elif status.state == JobState.SUSPENDED:
             self.tell(50, f"Job {self.state.job_id} is suspended by the batch system.", "node")
 

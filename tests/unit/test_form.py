@@ -94,7 +94,8 @@ def test_hostile_text_stays_text_wherever_it_comes_from(hostile):
     assert hostile in [radio["value"] for radio in found.find("input", name="profile")]
     assert hostile in [label["text"] for label in found.find("label")]
     rules = json.loads(found.find("div", **{"class": "hpc-form"})[0]["data-rules"])
-    assert hostile in rules["limits"] and hostile in rules["presets"] and rules["choices"]["node_type"][hostile] == [hostile]
+    assert hostile in rules["limits"] and hostile in rules["presets"]
+    assert rules["choices"]["node_type"][hostile] == [hostile]
     assert [e["text"] for e in found.find("strong")] == [hostile]
     assert {e["tag"] for e in found.elements} <= harmless | {"datalist"}
     assert not [name for e in found.elements for name in e if name.startswith("on") or name == "src"]
@@ -145,7 +146,8 @@ def test_an_error_of_a_field_that_is_not_shown_is_an_alert():
 
 def test_without_errors_nothing_looks_wrong():
     found = page(BUSY, INFO)
-    assert not [e for e in found.elements if "aria-invalid" in e or "is-invalid" in e.get("class", "") or e.get("role") == "alert"]
+    assert not [e for e in found.elements
+                if "aria-invalid" in e or "is-invalid" in e.get("class", "") or e.get("role") == "alert"]
     assert all("hidden" in e for e in found.elements if "invalid-feedback" in e.get("class", ""))
 
 
