@@ -23,11 +23,12 @@ class Preset:
 
 @dataclass(frozen=True)
 class Theme:
-    """A group of fields that folds away; ``facts`` say what is in it, ``open`` is for one with an error."""
+    """A group of fields. One that ``folds`` is folded by the script: without it, browsers would refuse a wrong number
+    in a folded group and show nobody why."""
 
     title: str
     controls: tuple
-    open: bool = False
+    folds: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def render(templates, policy, info, user, values, errors, static="", preview="")
     presets = _presets(policy, values)
     shown = {control.name for control in controls} | ({"profile"} if presets else set())
     return templates.get_template("form/form.html.j2").render(
-        presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, not presets),
+        presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
         other_errors={name: text for name, text in errors.items() if name not in shown},
         first_error=next((control.name for control in controls if control.error), None),
         rules=rules(policy, info, user), static=static, preview=preview,
@@ -84,11 +85,11 @@ def _presets(policy, values):
                     for name, profile in policy.profiles.items()))
 
 
-def _themes(controls, unfolded):
+def _themes(controls, folds):
     for key, title in SECTIONS.items():
         members = tuple(control for control in controls if control.section == key)
         if members:
-            yield Theme(title, members, unfolded or any(control.error for control in members))
+            yield Theme(title, members, folds and not any(control.error for control in members))
 
 
 def _controls(policy, info, user, values, errors):

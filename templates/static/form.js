@@ -170,6 +170,8 @@
     }
   }
 
+  for (const theme of root.querySelectorAll("[data-fold]")) theme.open = false;
+  root.closest("form").noValidate = true; // the Hub's check has the same limits, and words for them
   for (const control of controls) {
     control.addEventListener("input", refresh);
     control.addEventListener("change", refresh);
