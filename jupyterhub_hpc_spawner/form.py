@@ -1,11 +1,34 @@
 """The spawn form: schema, cluster, last values and errors in, HTML out; and form data back to the vocabulary."""
 from dataclasses import dataclass
 
+from .form_data import rules
+from .limits import most_generous, write
 from .options import Options
-from .units import format_memory, format_walltime
+from .outlook import summary
 
 SECTIONS = {"where": "Where it runs", "resources": "Resources", "software": "Software",
             "parallel": "Parallel computing"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A card: a site's profile, or with no name what is filled in below."""
+
+    name: str
+    title: str
+    description: str
+    facts: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Theme:
+    """A group of fields. One that ``folds`` is folded by the script: without it, browsers would refuse a wrong number
+    in a folded group and show nobody why."""
+
+    title: str
+    controls: tuple
+    folds: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,36 +56,61 @@ def read(form_data):
             if values and isinstance(values[-1], str) and values[-1].strip() and key != "_xsrf"}
 
 
-def render(templates, policy, info, user, values, errors):
-    """The HTML of the form. ``values`` are anything by field, ``errors`` messages by field."""
-    controls = [control for control in _controls(policy, info, user, values, errors) if control is not None]
-    sections = [(title, [c for c in controls if c.section == key]) for key, title in SECTIONS.items()]
-    shown = {control.name for control in controls}
+def render(templates, policy, info, user, values, errors, static="", preview=""):
+    """The HTML of the form. ``values`` are anything by field, ``errors`` messages by field.
+
+    ``static(name)`` is the address of a file of ours, ``preview`` that of the check before the start.
+    """
+    controls = list(_controls(policy, info, user, values, errors))
+    presets = _presets(policy, values)
+    shown = {control.name for control in controls} | ({"profile"} if presets else set())
     return templates.get_template("form/form.html.j2").render(
-        sections=[(title, members) for title, members in sections if members],
+        presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
         other_errors={name: text for name, text in errors.items() if name not in shown},
         first_error=next((control.name for control in controls if control.error), None),
+        rules=rules(policy, info, user), static=static, preview=preview,
     )
+
+
+def _presets(policy, values):
+    """Cards: first what was chosen last time, or an empty form; then the site's profiles. () where it has none."""
+    if not policy.profiles:
+        return ()
+    chosen = values.get("profile")
+    chosen = chosen if chosen in policy.profiles else ""
+    last = Preset("", "As last time" if values else "My own choice", "", summary(values) if values else
+                  "Fill in what you need below.", chosen == "")
+    return (last, *(Preset(name, profile.display_name or name, profile.description,
+                           summary({**policy.defaults, **profile.options}), name == chosen)
+                    for name, profile in policy.profiles.items()))
+
+
+def _themes(controls, folds):
+    for key, title in SECTIONS.items():
+        members = tuple(control for control in controls if control.section == key)
+        if members:
+            yield Theme(title, members, folds and not any(control.error for control in members))
 
 
 def _controls(policy, info, user, values, errors):
     choices = _choices(policy, info, user)
-    maxima = _maxima(policy, info)
+    # A queue may still be chosen: these are the most generous one's.
+    most = most_generous(policy, info)
     for name, declared in Options.model_fields.items():
         if name in policy.unsupported or name not in choices:
             continue
         kind, offered = choices[name]
         value = values.get(name, policy.defaults.get(name, ""))
         help_text = declared.description or ""
-        if name in maxima and kind != "number":
-            help_text = f"{help_text} At most {maxima[name]}.".strip()
+        if name in most and kind != "number":
+            help_text = f"{help_text} At most {write(name, most[name])}.".strip()
         yield Control(
             name=name, label=declared.title, help=help_text, section=declared.json_schema_extra["section"], kind=kind,
             value=_shown(value, kind), error=errors.get(name, ""),
             choices=_with_value(offered, value) if kind == "select" else (),
             suggestions=offered if kind == "text" else (),
             placeholder=str(declared.default) if kind == "number" and declared.default else "",
-            minimum=0 if name == "gpus" else 1, maximum=maxima.get(name) if kind == "number" else None,
+            minimum=0 if name == "gpus" else 1, maximum=most.get(name) if kind == "number" else None,
         )
 
 
@@ -86,10 +134,6 @@ def _choices(policy, info, user):
     fields.update({name: ("text", ()) for name in ("memory", "walltime", "working_dir")})
     fields.update({name: ("checkbox", ()) for name in ("dask", "ipyparallel")})
     fields["interface"] = _select(((name, name) for name in policy.interfaces), "the default one")
-    if policy.profiles:
-        fields["profile"] = _select(
-            (name, " – ".join(filter(None, [profile.display_name or name, profile.description])))
-            for name, profile in policy.profiles.items())
     if policy.custom_environment:
         fields["environment"] = ("text", _described(policy.environments))
     elif policy.environments:
@@ -135,7 +179,7 @@ def _described(environments):
 
 
 def _queue_text(queue):
-    limit = f", up to {format_walltime(queue.max_walltime)}" if queue.max_walltime else ""
+    limit = f", up to {write('walltime', queue.max_walltime)}" if queue.max_walltime else ""
     return f"{queue.name} ({queue.idle_nodes} of {queue.total_nodes} nodes idle{limit})"
 
 
@@ -143,20 +187,3 @@ def _may_use(reservation, user, accounts):
     if not reservation.users and not reservation.accounts:
         return True
     return user in reservation.users or bool(set(accounts) & set(reservation.accounts))
-
-
-def _maxima(policy, info):
-    """Largest values that any queue allows, under the site's own limits."""
-    found = {}
-    writers = {"nodes": ("max_nodes", int), "cores": ("cores", int), "memory": ("memory", format_memory),
-               "walltime": ("max_walltime", format_walltime)}
-    for name, (attribute, write) in writers.items():
-        values = [getattr(queue, attribute) for queue in info.queues if queue.up]
-        known = [max(values)] if values and None not in values else []
-        known += [policy.limits[name]] if name in policy.limits else []
-        if known:
-            found[name] = write(min(known))
-    gpus = [max(queue.gpus.values(), default=0) for queue in info.queues if queue.up]
-    if gpus and "gpus" not in info.untold:
-        found["gpus"] = max(gpus)
-    return found

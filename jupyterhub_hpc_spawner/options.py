@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from . import fields
 from .errors import ConfigError, OptionError, OptionErrors
 from .fields import MODULES, Count, Directory, EnvironmentName, Flag, Memory, Name, Positive, Walltime, Word
+from .limits import limits, write
 from .model import ClusterInfo, Environment
-from .units import format_memory, format_walltime
 
 
 def _option(section, label, help="", default=None):
@@ -79,7 +79,7 @@ class Policy:
 
 _LIMITABLE = ("nodes", "walltime", "cores", "memory", "gpus", "dask_workers_per_node", "dask_threads_per_worker",
               "ipyparallel_engines_per_node")
-_LIMITED = {"memory": (fields.memory, format_memory), "walltime": (fields.walltime, format_walltime)}
+_READERS = {"memory": fields.memory, "walltime": fields.walltime}
 
 
 def parse_limits(limits):
@@ -89,7 +89,7 @@ def parse_limits(limits):
         if name not in _LIMITABLE:
             raise ConfigError(f"limits: {name!r} is not an option with a number")
         try:
-            parsed[name] = _LIMITED.get(name, (fields.count, str))[0](value)
+            parsed[name] = _READERS.get(name, fields.count)(value)
         except ValueError as error:
             raise ConfigError(f"limits[{name!r}]: {error}") from error
     return parsed
@@ -108,7 +108,7 @@ def parse_options(raw, policy=Policy(), info=ClusterInfo(), user=""):
         raise OptionErrors([_explain(detail) for detail in error.errors()]) from None
     options = _with_walltime(options, policy, info)
     errors = [*_against_lock(options, policy, info), *_against_policy(options, policy),
-              *_against_cluster(options, info, user)]
+              *_against_cluster(options, policy, info, user)]
     if errors:
         raise OptionErrors(errors)
     return options
@@ -121,9 +121,8 @@ def _filled(values):
 def dump_options(options):
     """The JSON object that parses to ``options`` again, without what was left open."""
     data = options.model_dump(exclude_none=True)
-    for name, (_, write) in _LIMITED.items():
-        if name in data:
-            data[name] = write(data[name])
+    for name in _READERS.keys() & data.keys():
+        data[name] = write(name, data[name])
     return data
 
 
@@ -171,11 +170,6 @@ def _parsed(name, values):
         raise ConfigError(f"allowed[{name!r}]: {error}") from error
 
 
-def _write(name, value):
-    """The value as the user would type it."""
-    return _LIMITED.get(name, (None, str))[1](value)
-
-
 def _choose(value, names):
     shown = ", ".join(map(str, list(names)[:20]))
     return f"there is no {str(value)[:64]!r} here" + (f"; choose one of {shown}" if shown else "")
@@ -209,14 +203,10 @@ def _against_policy(options, policy):
     for name in sorted(policy.unsupported):
         if getattr(options, name) != Options.model_fields[name].default:
             yield OptionError(name, "cannot be chosen on this cluster")
-    for name, limit in policy.limits.items():
-        value = getattr(options, name)
-        if value is not None and value > limit:
-            yield OptionError(name, f"at most {_write(name, limit)} here")
     for name, values in policy.allowed.items():
         value = getattr(options, name)
         if value is not None and value not in _parsed(name, values):
-            yield OptionError(name, _choose(_write(name, value), [v for v in values if v not in (None, "")]))
+            yield OptionError(name, _choose(write(name, value), [v for v in values if v not in (None, "")]))
     if options.interface is not None and options.interface not in policy.interfaces:
         yield OptionError("interface", _choose(options.interface, policy.interfaces))
     if options.node_type is not None and policy.node_types and options.node_type not in policy.node_types:
@@ -227,32 +217,19 @@ def _against_policy(options, policy):
         yield error
 
 
-def _against_cluster(options, info, user):
+def _against_cluster(options, policy, info, user):
     # Slurm takes a job with an unknown quality of service and lets it wait for ever.
     for name, known in (("account", info.accounts.get(user)), ("qos", info.qos.get(user))):
         value = getattr(options, name)
         if value is not None and known and value not in known:
             yield OptionError(name, _choose(value, known))
-    if not info.queues:
-        return
     queue = info.queue(options.queue)
-    if queue is None and options.queue is not None:
+    if queue is None and options.queue is not None and info.queues:
         yield OptionError("queue", _choose(options.queue, [q.name for q in info.queues]))
     elif queue is not None and not queue.up:
         yield OptionError("queue", f"{queue.name} is not taking jobs at the moment")
-    else:
-        yield from _against_queues(options, [queue] if queue else [q for q in info.queues if q.up], info.untold)
-
-
-def _against_queues(options, queues, untold):
-    """The limits of the queue; where the batch system is to choose one, what none of them allows."""
-    kind = options.gpu_type if "gpu_type" not in untold else None
-    gpus = [queue.gpus.get(kind, 0) if kind else max(queue.gpus.values(), default=0) for queue in queues]
-    limits = (("walltime", [queue.max_walltime for queue in queues], format_walltime),
-              ("nodes", [queue.max_nodes for queue in queues], str), ("cores", [queue.cores for queue in queues], str),
-              ("memory", [queue.memory for queue in queues], format_memory), ("gpus", gpus, str))
-    where = f"in queue {queues[0].name}" if len(queues) == 1 else "in any queue"
-    for name, values, write in limits:
+    kind = options.gpu_type if "gpu_type" not in info.untold else None
+    for name, limit in limits(policy, info, options.queue, kind).items():
         value = getattr(options, name)
-        if value is not None and name not in untold and values and None not in values and value > max(values):
-            yield OptionError(name, f"at most {write(max(values))} {where}")
+        if value is not None and value > limit.value:
+            yield OptionError(name, str(limit))

@@ -21,6 +21,16 @@ def shared(spawner, name, make):
     return settings[name]
 
 
+def add_pages(spawner, directory, **names):
+    """Have JupyterHub use the templates of this directory, where the site has none of its own of that name."""
+    environments = [spawner.user.settings[name] for name in ("jinja2_env", "jinja2_env_sync")]
+    _, pages = environments[0].loader.loaders
+    if directory not in pages.searchpath:
+        pages.searchpath.insert(len(pages.searchpath) - 1, directory)  # the last is JupyterHub's own
+    for environment in environments:
+        environment.globals.update(names)
+
+
 def persist(spawner):
     """Write the spawner's state now: JupyterHub writes it only after a start has succeeded."""
     spawner.orm_spawner.state = spawner.get_state()

@@ -2,6 +2,7 @@
 import asyncio
 import ipaddress
 import secrets
+import time
 from dataclasses import asdict, dataclass, field
 
 from ..model import JobState
@@ -70,7 +71,7 @@ class Session:
         session = cls(SessionState(**state), log)
         # What was on its way to the batch system when the Hub ended has no id: it ends with the session's job.
         session.state.extra = [ExtraJob(**job) for job in session.state.extra if job["job_id"]]
-        session.tell(25, f"The Hub was restarted and has found job {session.state.job_id} again.")
+        session.tell(25, f"The Hub was restarted and has found job {session.state.job_id} again.", "queue")
         return session
 
     def dump(self):
@@ -79,10 +80,11 @@ class Session:
     def has(self, phase):
         return phase in self.state.phases
 
-    def tell(self, progress, message):
-        """A line for the waiting page (percent, text); the same line twice in a row is one."""
+    def tell(self, progress, message, step="submit", **facts):
+        """A line for the waiting page (percent, text, step); the same line twice in a row is one."""
         if not self.events or self.events[-1]["message"] != message:
-            self.events.append({"progress": progress, "message": message})
+            self.events.append({"progress": progress, "message": message, "step": step, "time": time.time(),
+                                **facts})
             self._wake()
 
     def report(self, report, peer):
@@ -97,10 +99,10 @@ class Session:
         address = str(report.address)
         self.state.relayed = ipaddress.ip_address(peer) != report.address
         if report.phase == "started":
-            self.tell(60, f"The job runs on {address}; the server is starting.")
+            self.tell(60, f"The job runs on {address}; the server is starting.", "server")
         elif report.phase == "listening":
             self.state.address, self.state.port = address, report.port
-            self.tell(90, "The server answers; connecting.")
+            self.tell(90, "The server answers; connecting.", "server")
         elif report.phase == "failed":
             self.message = report.message
         self._wake()
@@ -139,14 +141,16 @@ class Session:
             if status.can_start:
                 why = f": {status.explanation}" if status.explanation else ""
                 when = f" Expected to start at {_local(status.start_estimate)}." if status.start_estimate else ""
-                self.tell(30, f"Job {self.state.job_id} is waiting in the queue{why}.{when}")
+                self.tell(30, f"Job {self.state.job_id} is waiting in the queue{why}.{when}", "queue",
+                          estimate=status.start_estimate and status.start_estimate.timestamp())
             else:
                 self.tell(30, f"Job {self.state.job_id} will never start as it stands: {status.explanation} "
-                              f"({status.reason}). Cancel it and change the request.")
+                              f"({status.reason}). Cancel it and change the request.", "queue")
         elif status.state == JobState.RUNNING and not self.has("started"):
-            self.tell(50, f"Job {self.state.job_id} has its nodes ({status.nodes or status.host}) and is starting.")
+            where = status.nodes or status.host
+            self.tell(50, f"Job {self.state.job_id} has its nodes ({where}) and is starting.", "node")
         elif status.state == JobState.SUSPENDED:
-            self.tell(50, f"Job {self.state.job_id} is suspended by the batch system.")
+            self.tell(50, f"Job {self.state.job_id} is suspended by the batch system.", "node")
 
     def _wake(self):
         self.news.set()

@@ -1,5 +1,6 @@
 """HPCSpawner: JupyterHub's view of a session. Thin: what it does is done in the other rooms."""
 import asyncio
+from functools import partial
 
 from batchspawner import BatchSpawnerBase
 from tornado import web
@@ -10,13 +11,14 @@ from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitE
 from ..model import JobState
 from ..options import dump_options, parse_options
 from ..script import make_templates
-from . import extra, handlers, private, staging
+from . import extra, handlers, pages, private, staging
 from .commands import default_helper
 from .failures import StartFailed, bad_options
 from .session import LOG_LINES, Session
 from .site import make_cluster, make_policy
 
 handlers.register()
+pages.register()
 
 STOP_TIMEOUT = 20
 
@@ -132,7 +134,11 @@ class HPCSpawner(BatchSpawnerBase):
     @property
     def cluster(self):
         """The Cluster that all spawners of this Hub share."""
-        return private.shared(self, "hpc_spawner_cluster", lambda: make_cluster(self))
+        return private.shared(self, "hpc_spawner_cluster", self._make_cluster)
+
+    def _make_cluster(self):
+        private.add_pages(self, str(pages.PAGES), hpc_static=partial(pages.static_url, self.hub.base_url))
+        return make_cluster(self)
 
     @property
     def policy(self):
@@ -158,7 +164,9 @@ class HPCSpawner(BatchSpawnerBase):
         await self.apply_group_overrides()
         info = await self.cluster.known_info()
         values, errors = private.rejected(self.user) or (private.prefill(self), {})
-        return form.render(make_templates(self.template_paths), self.policy, info, self.user.name, values, errors)
+        base_url = self.hub.base_url
+        return form.render(make_templates(self.template_paths), self.policy, info, self.user.name, values, errors,
+                           partial(pages.static_url, base_url), f"{base_url}api/hpc-spawner/preview")
 
     def read_form(self, form_data):
         """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""

@@ -23,7 +23,7 @@ def test_from_the_form_to_a_connected_notebook(idle, browser, javascript):
         page.check("#hpc-dask")
         page.click("#spawn_form button[type=submit]")
         if javascript:
-            page.wait_for_selector("#progress-message, #jp-main-dock-panel", timeout=30000)
+            page.wait_for_selector("#hpc-now, #jp-main-dock-panel", timeout=30000)
             chrome.picture(page, "waiting")
             page.wait_for_selector("#jp-main-dock-panel", timeout=60000)
             chrome.picture(page, "lab")
@@ -44,7 +44,7 @@ def test_a_refused_form_comes_back_with_everything_and_the_reasons(idle, browser
         page.fill("#hpc-working_dir", "~/a 'b' <i>")
         page.check("#hpc-dask")
         page.click("#spawn_form button[type=submit]")
-        page.wait_for_selector(".invalid-feedback")
+        page.wait_for_selector("#hpc-memory-error:visible")
         chrome.picture(page, "form-refused")
         assert "write memory as a number" in page.inner_text("#hpc-memory-error")
         assert page.input_value("#hpc-working_dir") == "~/a 'b' <i>"
@@ -75,7 +75,8 @@ def test_a_failed_start_shows_the_log_as_text(idle, browser):
         chrome.log_in(page, idle.url, "alice")
         page.goto(f"{idle.url}/hub/spawn/alice")
         page.click("#spawn_form button[type=submit]")
-        page.wait_for_selector("text=ended with status 5", timeout=30000)
+        page.click("text=The end of the job's log", timeout=30000)
+        page.wait_for_selector("text=ended with status 5")
         chrome.picture(page, "failed")
         assert "<script>alert(1)</script>" in page.inner_text("body")
 

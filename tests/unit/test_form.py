@@ -1,4 +1,5 @@
 """The spawn form: everything escaped, every value kept, every error beside its field."""
+import json
 from html.parser import HTMLParser
 
 import pytest
@@ -87,9 +88,14 @@ def test_hostile_text_stays_text_wherever_it_comes_from(hostile):
                  errors={"memory": hostile, "queue": hostile, hostile: hostile})
     assert found.value("memory") == found.value("environment") == found.value("queue") == hostile
     assert [e["text"] for e in found.find(id="hpc-memory-error")] == [hostile]
-    for name in ("queue", "account", "node_type", "gpu_type", "profile", "interface"):
+    for name in ("queue", "account", "node_type", "gpu_type", "interface"):
         assert hostile in [option["value"] for option in found.control(name)["options"]]
     assert hostile in [option["text"] for option in found.find("datalist")[0]["options"]]
+    assert hostile in [radio["value"] for radio in found.find("input", name="profile")]
+    assert hostile in [label["text"] for label in found.find("label")]
+    rules = json.loads(found.find("div", **{"class": "hpc-form"})[0]["data-rules"])
+    assert hostile in rules["limits"] and hostile in rules["presets"]
+    assert rules["choices"]["node_type"][hostile] == [hostile]
     assert [e["text"] for e in found.find("strong")] == [hostile]
     assert {e["tag"] for e in found.elements} <= harmless | {"datalist"}
     assert not [name for e in found.elements for name in e if name.startswith("on") or name == "src"]
@@ -109,7 +115,9 @@ def test_a_box_is_ticked_as_it_was(value, ticked):
 def test_every_value_that_was_typed_is_there_again(values):
     found = page(BUSY, values=values, errors=dict.fromkeys(values, "no"))
     for name, value in values.items():
-        if found.find("input", name=name, type="checkbox"):
+        if name == "profile":
+            assert not [radio for radio in found.find("input", name=name) if "checked" in radio and radio["value"]]
+        elif found.find("input", name=name, type="checkbox"):
             assert ("checked" in found.control(name)) == (value.lower() in ("true", "on", "1", "yes"))
         elif found.find(None, name=name):
             assert found.value(name) == value
@@ -138,7 +146,9 @@ def test_an_error_of_a_field_that_is_not_shown_is_an_alert():
 
 def test_without_errors_nothing_looks_wrong():
     found = page(BUSY, INFO)
-    assert not [e for e in found.elements if "aria-invalid" in e or "is-invalid" in e.get("class", "") or "role" in e]
+    assert not [e for e in found.elements
+                if "aria-invalid" in e or "is-invalid" in e.get("class", "") or e.get("role") == "alert"]
+    assert all("hidden" in e for e in found.elements if "invalid-feedback" in e.get("class", ""))
 
 
 def test_every_control_has_a_label_a_section_and_an_id_of_its_own():
@@ -154,10 +164,38 @@ def test_every_control_has_a_label_a_section_and_an_id_of_its_own():
 @pytest.mark.parametrize("name, values", [
     ("queue", ["", "normal"]), ("account", ["", "geo", "bio"]), ("qos", ["", "normal", "short"]),
     ("reservation", ["", "course", "geo-week", "open"]), ("node_type", ["", "mc", "himem"]), ("gpu_type", ["", "a100"]),
-    ("profile", ["", "small"]), ("interface", ["", "lab", "notebook"]), ("environment", ["jupyter"]),
+    ("interface", ["", "lab", "notebook"]), ("environment", ["jupyter"]),
 ])
 def test_the_form_offers_what_cluster_and_site_have_for_this_user(name, values):
     assert [option["value"] for option in page(BUSY, INFO).control(name)["options"]] == values
+
+
+@pytest.mark.parametrize("values, title, facts, chosen", [
+    ({}, "My own choice", "Fill in what you need below.", ""),
+    ({"queue": "normal", "nodes": 2, "dask": True}, "As last time", "normal, 2 nodes, Dask", ""),
+    ({"profile": "small", "cores": "1"}, "As last time", "1 node, 1 cores", "small"),
+    ({"profile": "gone"}, "As last time", "1 node", ""),
+])
+def test_presets_are_cards_with_what_was_chosen_last_time_in_front(values, title, facts, chosen):
+    found = page(BUSY, INFO, values=values)
+    radios = found.find("input", name="profile")
+    assert [radio["value"] for radio in radios] == ["", "small"]
+    assert [radio["value"] for radio in radios if "checked" in radio] == [chosen]
+    labels = {label["for"]: label["text"] for label in found.find("label")}
+    assert [labels[radio["id"]] for radio in radios] == [title, "Small"]
+    assert [e["text"] for e in found.find("span", **{"class": "hpc-card-facts"})] == [facts, "1 node, 1 cores"]
+
+
+def test_a_site_without_presets_shows_all_fields_unfolded():
+    found = page(info=INFO)
+    assert not found.find("input", name="profile") and not any("data-fold" in e for e in found.find("details"))
+
+
+def test_with_presets_only_the_theme_with_an_error_is_unfolded():
+    found = page(BUSY, INFO, errors={"memory": "no"})
+    titles = [e["text"] for e in found.find("legend", **{"class": "visually-hidden"})]
+    assert [title for title, theme in zip(titles, found.find("details")) if "data-fold" not in theme] == ["Resources"]
+    assert all("open" in theme for theme in found.find("details")), "without a script all is to be seen"
 
 
 def test_where_the_cluster_tells_nothing_anything_can_be_typed():

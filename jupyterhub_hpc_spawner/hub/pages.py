@@ -1,0 +1,64 @@
+"""What the browser asks for beside JupyterHub's own pages: our static files, and the form's check before a start."""
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from jupyterhub import apihandlers, handlers
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+from jupyterhub.utils import url_path_join
+from tornado import web
+
+from ..errors import OptionErrors
+from ..outlook import cost, wait
+
+TEMPLATES = Path(files("jupyterhub_hpc_spawner.templates"))
+STATIC = TEMPLATES / "static"
+# JupyterHub's pages that are ours.
+PAGES = TEMPLATES / "pages"
+MAX_BODY = 16384
+
+
+def static_url(base_url, name):
+    """The address of one of our files; it changes with the file, so browsers may keep it."""
+    return url_path_join(base_url, "hpc-spawner/static", name) + "?v=" + _digest(name)
+
+
+@cache
+def _digest(name):
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+class PreviewHandler(apihandlers.APIHandler):
+    """``POST /hub/api/hpc-spawner/preview``: what is wrong with these options, what they cost, when they may start.
+
+    The same check as at the start, from what is known already: no command of the batch system, nothing is started.
+    """
+
+    @web.authenticated
+    async def post(self):
+        user = self.current_user
+        if user is None or not hasattr(user, "spawners") or len(self.request.body) > MAX_BODY:
+            raise web.HTTPError(403, "The form is for users")
+        try:
+            values = json.loads(self.request.body)
+        except ValueError:
+            raise web.HTTPError(400, "Not JSON") from None
+        spawner = user.spawners[""]
+        await spawner.apply_group_overrides()
+        try:
+            options = spawner.parse_options(values)
+        except OptionErrors as errors:
+            self.finish({"errors": {error.field: error.message for error in errors.errors}})
+        else:
+            info = spawner.cluster.info
+            self.finish({"errors": {}, "cost": cost(options, info), "wait": wait(options, info)})
+
+
+def register():
+    page = (r"/hpc-spawner/static/(.*)", CacheControlStaticFilesHandler, {"path": str(STATIC)})
+    api = (r"/api/hpc-spawner/preview", PreviewHandler)
+    for known, entry in ((handlers.default_handlers, page), (apihandlers.default_handlers, api)):
+        if entry[0] not in [each[0] for each in known]:
+            known.append(entry)
