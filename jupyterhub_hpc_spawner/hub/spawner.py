@@ -137,7 +137,8 @@ class HPCSpawner(BatchSpawnerBase):
         return private.shared(self, "hpc_spawner_cluster", self._make_cluster)
 
     def _make_cluster(self):
-        private.add_pages(self, str(pages.PAGES), hpc_static=partial(pages.static_url, self.hub.base_url))
+        if self.hub:  # none for ``render``
+            private.add_pages(self, str(pages.PAGES), hpc_static=partial(pages.static_url, self.hub.base_url))
         return make_cluster(self)
 
     @property
