@@ -1,7 +1,7 @@
 """What the browser asks for beside JupyterHub's own pages: our static files, and the form's check before a start."""
 import hashlib
 import json
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tornado import web
 
 from ..errors import OptionErrors
 from ..outlook import cost, wait
+from . import private
 
 TEMPLATES = Path(files("jupyterhub_hpc_spawner.templates"))
 STATIC = TEMPLATES / "static"
@@ -23,6 +24,18 @@ MAX_BODY = 16384
 def static_url(base_url, name):
     """The address of one of our files; it changes with the file, so browsers may keep it."""
     return url_path_join(base_url, "hpc-spawner/static", name) + "?v=" + _digest(name)
+
+
+def form_addresses(spawner):
+    """(``static`` and ``preview`` of ``form.render``)."""
+    base_url = spawner.hub.base_url
+    return partial(static_url, base_url), url_path_join(base_url, "api/hpc-spawner/preview")
+
+
+def add_pages(spawner):
+    """Our pages in place of JupyterHub's own, where there is a Hub: for ``render`` there is none."""
+    if spawner.hub:
+        private.add_pages(spawner, str(PAGES), hpc_static=partial(static_url, spawner.hub.base_url))
 
 
 @cache

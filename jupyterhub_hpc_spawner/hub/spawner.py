@@ -1,6 +1,5 @@
 """HPCSpawner: JupyterHub's view of a session. Thin: what it does is done in the other rooms."""
 import asyncio
-from functools import partial
 
 from batchspawner import BatchSpawnerBase
 from tornado import web
@@ -137,8 +136,7 @@ class HPCSpawner(BatchSpawnerBase):
         return private.shared(self, "hpc_spawner_cluster", self._make_cluster)
 
     def _make_cluster(self):
-        if self.hub:  # none for ``render``
-            private.add_pages(self, str(pages.PAGES), hpc_static=partial(pages.static_url, self.hub.base_url))
+        pages.add_pages(self)
         return make_cluster(self)
 
     @property
@@ -165,9 +163,8 @@ class HPCSpawner(BatchSpawnerBase):
         await self.apply_group_overrides()
         info = await self.cluster.known_info()
         values, errors = private.rejected(self.user) or (private.prefill(self), {})
-        base_url = self.hub.base_url
         return form.render(make_templates(self.template_paths), self.policy, info, self.user.name, values, errors,
-                           partial(pages.static_url, base_url), f"{base_url}api/hpc-spawner/preview")
+                           *pages.form_addresses(self))
 
     def read_form(self, form_data):
         """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""
