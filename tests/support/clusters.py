@@ -108,7 +108,7 @@ class SlurmCluster(Cluster):
         ({"node_type": "nofeat"}, "The batch system refused the job: Batch job submission failed: Invalid feature"),
         ({"reservation": "nores"},
          "The batch system refused the job: Batch job submission failed: Requested reservation"),
-        ({"cores": 4, "gpus": 1, "gpu_type": "nokind"}, "gpus: at most 0"),
+        ({"cores": 4, "gpus": 1, "gpu_type": "nokind"}, "gpus: none in queue normal"),
     )
 
     def _environment(self, configuration):
