@@ -24,7 +24,17 @@ c.HPCSpawner.args = ["--allow-root"]
 """
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS or [None], ids=lambda path: path.name if path else "none")
+def pytest_generate_tests(metafunc):
+    """Every test here runs with every environment, or with those that its module names in ``ONLY``: what the job does
+    does not depend on the Hub's version."""
+    if "environment" in metafunc.fixturenames:
+        only = getattr(metafunc.module, "ONLY", None)
+        chosen = [path for path in ENVIRONMENTS if only is None or path.name in only]
+        metafunc.parametrize("environment", chosen or [None], indirect=True, scope="module",
+                             ids=lambda path: path.name if path else "none")
+
+
+@pytest.fixture(scope="module")
 def environment(request):
     """An environment with a JupyterHub and this package."""
     if request.param is None:

@@ -5,6 +5,8 @@ import pytest
 from jupyterhub_hpc_spawner.notebook import session as show_session
 from support import browser as chrome
 
+ONLY = ("newest",)
+
 CARD = ".jp-OutputArea-output:has-text('Session of job')"
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 EVERYTHING = {

@@ -6,6 +6,8 @@ from support.running_hub import wait_for
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+ONLY = ("newest",)
+
 BUSY = """
 import time
 from dask.distributed import Client

@@ -5,6 +5,8 @@ import pytest
 from support.kernel import run_code
 from support.running_hub import wait_for
 
+ONLY = ("newest",)
+
 OPTIONS = {"dask": True, "dask_workers_per_node": 2, "dask_threads_per_worker": 1}
 CONNECT = """
 from dask.distributed import Client

@@ -156,7 +156,8 @@ def test_a_signal_to_the_launcher_ends_all(fresh, launcher):
 
 
 def test_many_starts_and_ends_leave_nothing(fresh):
-    for _ in range(4):
+    """``HPC_TEST_ROUNDS=50`` looks longer. A hang at the end, as Dask's own workers have, is a timeout here."""
+    for _ in range(int(os.environ.get("HPC_TEST_ROUNDS", "4"))):
         fresh.start(3)
         assert fresh.client.submit(slow_square, 5).result() == 25
         assert fresh.stop() == 0
@@ -196,12 +197,3 @@ def test_workers_that_cannot_start_are_given_up(fresh):
     done = subprocess.run(fresh.workers.args, cwd=fresh.directory, env=broken, capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 1 and "no worker could be started" in done.stderr
-
-
-def test_many_starts_and_ends_leave_nothing(fresh):
-    """``HPC_TEST_ROUNDS=50`` for a thorough look; a hang at the end, as Dask's own has, would be seen as a timeout."""
-    for _ in range(int(os.environ.get("HPC_TEST_ROUNDS", "5"))):
-        fresh.start(3)
-        assert fresh.stop() == 0
-        fresh.client = None
-        fresh.assert_nothing_left()

@@ -6,6 +6,8 @@ import pytest
 from support.kernel import Kernel, KernelError, run_code
 from support.running_hub import wait_for
 
+ONLY = ("newest",)
+
 BEGIN = """
 import os, time
 from dask.distributed import Client

@@ -5,6 +5,8 @@ import pytest
 from support.kernel import run_code
 from support.running_hub import wait_for
 
+ONLY = ("newest",)
+
 START = """
 %ipcluster start -n 2
 print(rc.ids)

@@ -3,6 +3,8 @@ import pytest
 from support.kernel import run_code
 from support.running_hub import request
 
+ONLY = ("newest",)
+
 # One kernel does it all. Print what is to be seen, last the answer of the new one.
 WAIT = """
 import json, os, signal, time
