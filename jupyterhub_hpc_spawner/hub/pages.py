@@ -10,7 +10,7 @@ from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from jupyterhub.utils import url_path_join
 from tornado import web
 
-from ..errors import OptionErrors
+from ..errors import ConfigError, OptionErrors
 from ..outlook import cost, wait
 from . import private
 
@@ -52,11 +52,13 @@ class PreviewHandler(apihandlers.APIHandler):
     @web.authenticated
     async def post(self):
         user = self.current_user
-        if user is None or not hasattr(user, "spawners") or len(self.request.body) > MAX_BODY:
+        if user is None or not hasattr(user, "spawners"):
             raise web.HTTPError(403, "The form is for users")
+        if len(self.request.body) > MAX_BODY:
+            raise web.HTTPError(413, "Too much for a form")
         try:
             values = json.loads(self.request.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise web.HTTPError(400, "Not JSON") from None
         spawner = user.spawners[""]
         await spawner.apply_group_overrides()
@@ -64,6 +66,8 @@ class PreviewHandler(apihandlers.APIHandler):
             options = spawner.parse_options(values)
         except OptionErrors as errors:
             self.finish({"errors": {error.field: error.message for error in errors.errors}})
+        except ConfigError as error:  # told to the administrator at every start, not at every key
+            raise web.HTTPError(503, str(error)) from None
         else:
             info = spawner.cluster.info
             self.finish({"errors": {}, "cost": cost(options, info), "wait": wait(options, info)})
