@@ -8,14 +8,19 @@ from support.running_hub import wait_for
 
 ONLY = ("slurm",)
 DASK = """
+import time
 from dask.distributed import Client
 from jupyterhub_hpc_spawner.notebook import jobs
 client = Client()
 client.wait_for_workers(1, timeout=60)
 job = jobs.submit("dask", {"nodes": 2, "cores": 1, "memory": "1G", "walltime": "10m", "queue": "low"}, workers=2,
                   threads=1, name="extra-x")
-client.wait_for_workers(5, timeout=90)
-workers = client.scheduler_info(n_workers=-1)["workers"].values()
+deadline = time.monotonic() + 90
+while True:
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if sum(worker["name"].startswith("extra") for worker in workers) == 4 or time.monotonic() > deadline:
+        break
+    time.sleep(0.1)
 print(job, *sorted(worker["name"] for worker in workers if worker["name"].startswith("extra")))
 there = {worker["host"] for worker in workers if worker["name"].startswith("extra")}
 print(len(there), {worker["memory_limit"] <= 2 ** 29 for worker in workers if worker["name"].startswith("extra")})
