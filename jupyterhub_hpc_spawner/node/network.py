@@ -15,6 +15,11 @@ def address_towards(url):
         return probe.getsockname()[0]
 
 
+def print_own_address(url):
+    """For shell scripts: this node's address, as it stands in a URL."""
+    print(bracketed(address_towards(url)))
+
+
 def bracketed(address):
     """As it stands in a URL: IPv6 addresses in brackets."""
     return "[%s]" % address if ":" in address else address

@@ -5,10 +5,9 @@ import shutil
 import sys
 
 
-def serve(arguments):
-    """Become the server: ``arguments`` are ``quick`` or ``plain``, then the server's command line."""
-    mode, command = arguments[0], arguments[1:]
-    sys.argv = command
+def serve(mode, *command):
+    """Become the server, ``quick`` or ``plain``; ``command`` is its command line."""
+    sys.argv = list(command)
     if mode == "quick":
         from .quick_start import prepare
         prepare()

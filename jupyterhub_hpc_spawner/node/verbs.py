@@ -1,50 +1,29 @@
 """The verbs of ``run.py``; each imports only what it needs, because every import costs on a shared file system."""
 import json
 import os
+from importlib import import_module
+
+# By verb: the module and its function.
+VERBS = {"server": ("server", "serve"), "agent": ("agent", "run_agent"), "address": ("network", "print_own_address"),
+         "dask-scheduler": ("dask", "run_scheduler"), "dask-worker": ("dask_workers", "run_workers"),
+         "dask-keeper": ("dask_keeper", "run_keeper"), "dask-nannies": ("dask_standard", "run_nannies"),
+         "dask-rank": ("dask_standard", "run_rank"), "ipcontroller": ("ipyparallel", "run_controller"),
+         "ipengines-mpi": ("ipyparallel", "run_rank"), "ipengines": ("ipyparallel", "run_engines")}
 
 
 def main(arguments):
     verb, rest = arguments[0], arguments[1:]
     if verb == "launch":
-        directory = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        with open(os.path.join(directory, "plan.json")) as file:
-            plan = json.load(file)
-        if "joins" in plan:
-            from .joiner import join
-            return join(directory, plan)
-        from .launcher import launch
-        return launch(directory, plan)
-    if verb == "server":
-        from .server import serve
-        return serve(rest)
-    if verb == "agent":
-        from .agent import run_agent
-        return run_agent(*rest)
-    if verb == "address":
-        from .network import address_towards, bracketed
-        return print(bracketed(address_towards(*rest)))
-    if verb == "dask-scheduler":
-        from .dask import run_scheduler
-        return run_scheduler(*rest)
-    if verb == "dask-worker":
-        from .dask_workers import run_workers
-        return run_workers(*rest)
-    if verb == "dask-keeper":
-        from .dask_keeper import run_keeper
-        return run_keeper(*rest)
-    if verb == "dask-nannies":
-        from .dask_standard import run_nannies
-        return run_nannies(*rest)
-    if verb == "dask-rank":
-        from .dask_standard import run_rank
-        return run_rank(*rest)
-    if verb == "ipcontroller":
-        from .ipyparallel import run_controller
-        return run_controller(*rest)
-    if verb == "ipengines-mpi":
-        from .ipyparallel import run_rank
-        return run_rank(*rest)
-    if verb == "ipengines":
-        from .ipyparallel import run_engines
-        return run_engines(*rest)
-    raise SystemExit("unknown verb %r" % verb)
+        return _launch(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if verb not in VERBS:
+        raise SystemExit("unknown verb %r" % verb)
+    module, function = VERBS[verb]
+    return getattr(import_module("." + module, __package__), function)(*rest)
+
+
+def _launch(directory):
+    """The first process of a session, or of an extra job that joins one."""
+    with open(os.path.join(directory, "plan.json")) as file:
+        plan = json.load(file)
+    module, function = ("joiner", "join") if "joins" in plan else ("launcher", "launch")
+    return getattr(import_module("." + module, __package__), function)(directory, plan)

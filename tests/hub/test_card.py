@@ -22,14 +22,6 @@ EVERYTHING = {
                         "mpi": False, "mpi_error": "mpi4py is not installed"}}}
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if not chrome.CHROMIUM:
-        pytest.skip("needs Chromium")
-    with chrome.chromium() as browser:
-        yield browser
-
-
 def theme(dark):
     return "dark" if dark else "light"
 

@@ -23,14 +23,6 @@ STREAM = """() => (window.Bokeh ? Bokeh.documents : []).flatMap(document => [...
 NAPS = f"() => Array.from(({STREAM})().data.name).filter(name => name.startsWith('nap')).length"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if not chrome.CHROMIUM:
-        pytest.skip("needs Chromium")
-    with chrome.chromium() as browser:
-        yield browser
-
-
 @pytest.mark.browser
 def test_the_plots_get_live_data(session, browser):
     frames = []

@@ -23,14 +23,6 @@ def idle(hub):
     hub.clean()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if not chrome.CHROMIUM:
-        pytest.skip("needs Chromium")
-    with chrome.chromium() as browser:
-        yield browser
-
-
 @pytest.mark.parametrize(("dark", "phone"), [(False, False), (True, False), (False, True)])
 def test_a_job_in_the_queue(idle, browser, dark, phone):
     idle.toy.control(hold="busy")

@@ -141,7 +141,7 @@ def test_a_command_that_is_not_there_says_its_name():
 @pytest.mark.parametrize("mode", ["plain", "quick"])
 def test_the_served_script_finds_itself_as_if_it_were_run_alone(tmp_path, mode):
     command = script(tmp_path, "import sys, json\nprint(json.dumps([__name__, sys.argv, sys.path[0], __file__]))\n")
-    code = "import sys; from jupyterhub_hpc_spawner.node.server import serve; serve(sys.argv[1:])"
+    code = "import sys; from jupyterhub_hpc_spawner.node.server import serve; serve(*sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", code, mode, command, "a b"], capture_output=True, text=True)
     assert json.loads(done.stdout) == ["__main__", [command, "a b"], str(tmp_path), command], done.stderr
 
