@@ -56,7 +56,7 @@ def read(form_data):
             if values and isinstance(values[-1], str) and values[-1].strip() and key != "_xsrf"}
 
 
-def render(templates, policy, info, user, values, errors, static="", preview=""):
+def render(templates, policy, info, user, values, errors, static=None, preview=""):
     """The HTML of the form. ``values`` are anything by field, ``errors`` messages by field.
 
     ``static(name)`` is the address of a file of ours, ``preview`` that of the check before the start.
@@ -68,7 +68,7 @@ def render(templates, policy, info, user, values, errors, static="", preview="")
         presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
         other_errors={name: text for name, text in errors.items() if name not in shown},
         first_error=next((control.name for control in controls if control.error), None),
-        rules=rules(policy, info, user), static=static, preview=preview,
+        rules=rules(policy, info), static=static, preview=preview,
     )
 
 

@@ -7,7 +7,7 @@ from .limits import limits, write
 CHOICES = {"node_type": "features", "gpu_type": "gpus", "account": "accounts"}
 
 
-def rules(policy, info, user):
+def rules(policy, info):
     """``limits`` by queue ("" for none chosen), ``choices`` by field and queue, ``presets`` by name."""
     names = ["", *(queue.name for queue in info.queues if queue.up)]
     return {"limits": {name: _limits(policy, info, name or None) for name in names},
@@ -27,7 +27,7 @@ def _limits(policy, info, queue):
 
 
 def _choices(field, info, policy):
-    """The queues that do not offer everything, and what they offer."""
+    """What each queue offers, without those that take all."""
     if field == "node_type" and policy.node_types:
         return {}
     offers = {queue.name: getattr(queue, CHOICES[field]) for queue in info.queues if queue.up}

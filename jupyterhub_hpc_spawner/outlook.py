@@ -4,11 +4,10 @@ from .limits import write
 
 def summary(values):
     """One line for people: ``"normal, 2 nodes, 04:00:00, Dask"``; ``values`` are the vocabulary's, typed or parsed."""
-    number = values.get("nodes") or 1
     words = [str(values[name]) for name in ("queue", "node_type") if values.get(name)]
-    words.append("1 node" if str(number) == "1" else f"{number} nodes")
-    words += [f"{values['cores']} cores"] if values.get("cores") else []
-    words += [f"{values['gpus']} GPUs" if str(values["gpus"]) != "1" else "1 GPU"] if values.get("gpus") else []
+    for name, unit in (("nodes", "node"), ("cores", "core"), ("gpus", "GPU")):
+        number = str(values.get(name) or (name == "nodes" and "1") or "")
+        words += [f"{number} {unit}" + "s" * (number != "1")] if number else []
     words += [_typed(name, values[name]) for name in ("memory", "walltime") if values.get(name)]
     words += [title for name, title in (("dask", "Dask"), ("ipyparallel", "IPyParallel")) if _on(values.get(name))]
     return ", ".join(words)

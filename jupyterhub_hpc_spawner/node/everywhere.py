@@ -31,16 +31,23 @@ class Everywhere:
     async def start(cls, launcher, name, remote_run, command, env, log, grace):
         """``remote_run`` is the batch system's, see ``batch/base.py``; ``grace`` in seconds is for the other nodes."""
         group = cls(log)
-        if not any("{node}" in word for word in remote_run):
-            group.children.append(await Child.start(name, [*remote_run, *command], env, log))
-            return group
-        group.children.append(await Child.start(name, command, env, log))
-        if launcher.nodes[1:]:
-            agent = await group._prepare(launcher, name, command, env, grace)
-            for node in launcher.nodes[1:]:
-                client = await Child.start("%s on %s" % (name, node), _words(remote_run, node, agent), env, log)
-                group.children.append(client)
+        try:
+            await group._start(launcher, name, remote_run, command, env, grace)
+        except BaseException:  # cancelled, too: nobody else knows of those that have begun
+            await group.end(0)
+            raise
         return group
+
+    async def _start(self, launcher, name, remote_run, command, env, grace):
+        if not any("{node}" in word for word in remote_run):
+            self.children.append(await Child.start(name, [*remote_run, *command], env, self.log))
+            return
+        self.children.append(await Child.start(name, command, env, self.log))
+        if launcher.nodes[1:]:
+            agent = await self._prepare(launcher, name, command, env, grace)
+            for node in launcher.nodes[1:]:
+                words = _words(remote_run, node, agent)
+                self.children.append(await Child.start("%s on %s" % (name, node), words, env, self.log))
 
     @property
     def returncode(self):
@@ -59,7 +66,8 @@ class Everywhere:
         for writer in self.lifelines:
             writer.close()
         # The agents get their own grace, and a moment to be noticed: to kill a client ends all of a job on Grid Engine.
-        await asyncio.gather(self.children[0].end(grace), *(_ended(child, 2 * grace) for child in self.children[1:]))
+        here, elsewhere = self.children[:1], self.children[1:]
+        await asyncio.gather(*(child.end(grace) for child in here), *(_ended(child, 2 * grace) for child in elsewhere))
 
     def tail(self, lines=15):
         """The end of the logs of all nodes that wrote one."""

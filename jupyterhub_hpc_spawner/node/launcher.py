@@ -169,6 +169,7 @@ class Launcher:
     async def _end(self, server, tasks):
         for task in tasks:
             task.cancel()
+        await asyncio.wait(tasks, timeout=SERVER_GRACE)
         self.session_file.update(end=int(time.time()))
         await asyncio.gather(*(runtime.end() for runtime in self.runtimes), server.end(SERVER_GRACE),
                              return_exceptions=True)

@@ -30,7 +30,9 @@ async def keep(runtime, launcher):
             with suppress(FileNotFoundError):
                 os.remove(request)
     finally:
+        # What it is just starting is not known to its stop() yet.
         running.cancel()
+        await asyncio.wait([running])
 
 
 async def _again(runtime):

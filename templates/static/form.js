@@ -60,7 +60,6 @@
     const preset = radio && rules.presets[radio.value];
     for (const control of controls) {
       write(control, preset ? preset.values[control.name] || "" : typed.get(control.name));
-      control.disabled = Boolean(preset && preset.lock.includes(control.name));
     }
     refresh();
   }
@@ -133,7 +132,14 @@
     outlook.hidden = !outlook.textContent;
   }
 
+  function lock() {
+    const radio = presets.find((preset) => preset.checked);
+    const locked = ((radio && rules.presets[radio.value]) || { lock: [] }).lock;
+    for (const control of controls) control.disabled = locked.includes(control.name);
+  }
+
   function refresh() {
+    lock();
     followQueue();
     facts();
     check();

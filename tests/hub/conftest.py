@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from fakes.toy import Toy
-from support import browser as chrome
 from support.running_hub import ENVIRONMENTS, RunningHub, wait_for
 
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -41,14 +40,6 @@ def environment(request):
     if request.param is None:
         pytest.skip("HPC_TEST_ENVIRONMENTS names no environment; run the tests with make")
     return request.param
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not chrome.CHROMIUM:
-        pytest.skip("needs Chromium")
-    with chrome.chromium() as browser:
-        yield browser
 
 
 class LocalHub(RunningHub):

@@ -47,15 +47,17 @@ def test_the_plots_data_is_for_nobody_else(session):
     assert refused.value.response.status_code == 403
 
 
+def open_sidebar(page, session):
+    chrome.log_in(page, session.url, session.user)
+    page.goto(f"{session.server_url}lab?reset")
+    page.click("li[data-id='dask-dashboard-launcher']", timeout=60000)
+
+
 @pytest.mark.browser
-def test_the_sidebar_shows_this_jobs_dashboard_without_a_click(session, browser, environment):
-    if not list(environment.glob("share/jupyter/labextensions/dask-labextension")):
-        pytest.skip("this environment has no dask-labextension")
+def test_the_sidebar_shows_this_jobs_dashboard_without_a_click(session, browser):
     token = session.user_token(session.user)
     with chrome.page(browser) as page:
-        chrome.log_in(page, session.url, session.user)
-        page.goto(f"{session.server_url}lab?reset")
-        page.click("li[data-id='dask-dashboard-launcher']", timeout=60000)
+        open_sidebar(page, session)
         sidebar = page.locator("#dask-dashboard-launcher")
         plot = sidebar.get_by_role("button", name="Task Stream", exact=True)
         plot.wait_for(timeout=30000)
@@ -69,14 +71,10 @@ def test_the_sidebar_shows_this_jobs_dashboard_without_a_click(session, browser,
 
 
 @pytest.mark.browser
-def test_the_sidebar_scales_by_extra_jobs_and_never_ends_the_sessions_own_workers(session, browser, environment):
-    if not list(environment.glob("share/jupyter/labextensions/dask-labextension")):
-        pytest.skip("this environment has no dask-labextension")
+def test_the_sidebar_scales_by_extra_jobs_and_never_ends_the_sessions_own_workers(session, browser):
     token = session.user_token(session.user)
     with chrome.page(browser) as page:
-        chrome.log_in(page, session.url, session.user)
-        page.goto(f"{session.server_url}lab?reset")
-        page.click("li[data-id='dask-dashboard-launcher']", timeout=60000)
+        open_sidebar(page, session)
         cluster = page.locator(".dask-ClusterListingItem", has_text="This session")
         shown = cluster.get_by_text("Number of Workers: 2")
         shown.wait_for(timeout=60000)

@@ -3,7 +3,6 @@ import os
 from pathlib import Path
 
 import pytest
-from support import browser as chrome
 from support import system_hub
 from support.clusters import SYSTEMS
 from support.system_hub import SystemHub
@@ -64,11 +63,3 @@ def session(hub):
         events = hub.spawn("alice", {**hub.cluster.two_nodes, "dask": True, "dask_workers_per_node": 2})
         assert events[-1].get("ready"), events
     return hub
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not chrome.CHROMIUM:
-        pytest.skip("Chromium is not installed")
-    with chrome.chromium() as browser:
-        yield browser

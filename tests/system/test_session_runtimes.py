@@ -56,7 +56,7 @@ def run(hub, code):
     return run_code(hub.server_url("alice"), hub.user_token("alice"), HEAD + code, timeout=120)
 
 
-# MPICH's mpiexec leaves one of 5 kB on a node where Grid Engine's SIGUSR2 ends it; no setting of it prevents that.
+# MPICH's mpiexec leaves one of 5 kB on a node where Grid Engine's SIGUSR2 ends it.
 NOT_OURS = ["-not", "-name", "hydra_hwloc_xmlfile_*"]
 
 

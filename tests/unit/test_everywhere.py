@@ -191,3 +191,19 @@ def test_a_shell_line_reads_back_as_the_command():
     words = everywhere._words(["qrsh", "{node}", "{command}"], "n2", command)
     assert words[:2] == ["qrsh", "n2"] and shlex.split(words[2]) == command
     assert everywhere._words(["tmrsh", "-h", "{node}"], "n2", command) == ["tmrsh", "-h", "n2", *command]
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_on_any_node(launcher, monkeypatch):
+    """The session may end while its runtimes start."""
+    begun = []
+    begin = everywhere.Child.start
+
+    async def cancelled_at_the_second(*arguments):
+        if begun:
+            raise asyncio.CancelledError
+        begun.append(await begin(*arguments))
+        return begun[0]
+    monkeypatch.setattr(everywhere.Child, "start", cancelled_at_the_second)
+    with pytest.raises(asyncio.CancelledError):
+        await start(launcher, launcher.pbs, "import time; time.sleep(60)")
+    assert begun[0].returncode is not None

@@ -173,7 +173,7 @@ def test_the_form_offers_what_cluster_and_site_have_for_this_user(name, values):
 @pytest.mark.parametrize("values, title, facts, chosen", [
     ({}, "My own choice", "Fill in what you need below.", ""),
     ({"queue": "normal", "nodes": 2, "dask": True}, "As last time", "normal, 2 nodes, Dask", ""),
-    ({"profile": "small", "cores": "1"}, "As last time", "1 node, 1 cores", "small"),
+    ({"profile": "small", "cores": "1"}, "As last time", "1 node, 1 core", "small"),
     ({"profile": "gone"}, "As last time", "1 node", ""),
 ])
 def test_presets_are_cards_with_what_was_chosen_last_time_in_front(values, title, facts, chosen):
@@ -183,7 +183,7 @@ def test_presets_are_cards_with_what_was_chosen_last_time_in_front(values, title
     assert [radio["value"] for radio in radios if "checked" in radio] == [chosen]
     labels = {label["for"]: label["text"] for label in found.find("label")}
     assert [labels[radio["id"]] for radio in radios] == [title, "Small"]
-    assert [e["text"] for e in found.find("span", **{"class": "hpc-card-facts"})] == [facts, "1 node, 1 cores"]
+    assert [e["text"] for e in found.find("span", **{"class": "hpc-card-facts"})] == [facts, "1 node, 1 core"]
 
 
 def test_a_site_without_presets_shows_all_fields_unfolded():

@@ -50,7 +50,8 @@ def test_memory_is_the_smallest_limit_from_the_own_group_to_the_root(tmp_path, m
     assert resources.memory({}, **fake_machine(tmp_path, membership, limits)) == expected
 
 
-# /proc/self/cgroup as it was on real machines, names changed. Slurm 23.02 on cgroup v2 limits the step's "user" group
+# /proc/self/cgroup as it was on real machines or, Slurm's on version 1, as it is published; names changed.
+# Slurm 23.02 on cgroup v2 limits the step's "user" group
 # and not the task's (https://github.com/NVIDIA/enroot/issues/169); PBS Pro on a hybrid of both versions; Slurm on
 # version 1; a container with a hybrid, and one that sees nothing but its own group.
 SLURM_V2 = "0::/system.slice/n1_slurmstepd.scope/job_4749/step_0/user/task_0\n"

@@ -166,3 +166,21 @@ def outcome(name):
         return repr(session().restart(name))
     except RestartError as error:
         return str(error)
+
+
+async def test_who_ends_a_runtime_waits_until_its_start_is_over(launched):
+    """Or what it is just starting would come after everything was ended, and stay."""
+    over = []
+
+    async def run():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            over.append(True)
+    runtime = SimpleNamespace(plan={"name": "dask"}, facts={}, run=run)
+    kept = asyncio.ensure_future(restarts.keep(runtime, SimpleNamespace(path=str)))
+    await asyncio.sleep(0.02)
+    kept.cancel()
+    await asyncio.wait([kept], timeout=5)
+    assert over and kept.cancelled()
