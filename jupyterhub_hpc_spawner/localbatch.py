@@ -50,7 +50,7 @@ def submit(output):
 
 def list_jobs():
     for path, job in _jobs():
-        state = "RUNNING" if _alive(job) else "ENDED"
+        state = "RUNNING" if alive(job) else "ENDED"
         if state == "ENDED" and job["ended"] is None:
             job["ended"] = time.time()
             _write(path, job)
@@ -65,7 +65,7 @@ def list_jobs():
 def cancel(job_id):
     """TERM to the job; KILL after ten seconds, by a process that stays behind for it."""
     for path, job in _jobs():
-        if path.stem == job_id and _alive(job):
+        if path.stem == job_id and alive(job):
             _signal(job, signal.SIGTERM)
             if os.fork() == 0:
                 _kill_later(job)
@@ -77,7 +77,7 @@ def _kill_later(job):
     for number in range(3):
         os.close(number)
     deadline = time.monotonic() + 10
-    while _alive(job) and time.monotonic() < deadline:
+    while alive(job) and time.monotonic() < deadline:
         time.sleep(0.1)
     _signal(job, signal.SIGKILL)
     os._exit(0)
@@ -85,7 +85,10 @@ def _kill_later(job):
 
 def _jobs():
     for path in sorted(jobs_directory().glob("*.json")):
-        yield path, json.loads(path.read_text())
+        try:
+            yield path, json.loads(path.read_text())
+        except FileNotFoundError:  # another "list" has just cleared it away
+            continue
 
 
 def _new_id(directory):
@@ -100,13 +103,16 @@ def _new_id(directory):
 
 
 def _write(path, job, exclusive=False):
-    if exclusive:
-        with open(path, "x") as new:
-            json.dump(job, new)
-        return
+    """The whole record or none: others read at any time. FileExistsError where an exclusive one is there already."""
     temporary = path.with_suffix(f".new-{os.getpid()}")
     temporary.write_text(json.dumps(job))
-    os.replace(temporary, path)
+    if exclusive:
+        try:
+            os.link(temporary, path)
+        finally:
+            temporary.unlink()
+    else:
+        os.replace(temporary, path)
 
 
 def _start_time(pid):
@@ -118,12 +124,12 @@ def _start_time(pid):
     return 0 if fields[0] == "Z" else int(fields[19])
 
 
-def _alive(job):
+def alive(job):
     return job["started"] != 0 and _start_time(job["pid"]) == job["started"]
 
 
 def _signal(job, number):
-    if _alive(job) or number == signal.SIGKILL:
+    if alive(job) or number == signal.SIGKILL:
         try:
             os.killpg(job["pid"], number)
         except ProcessLookupError:

@@ -7,6 +7,8 @@ import pytest
 from support.kernel import KernelError, run_code
 from support.running_hub import request, wait_for
 
+from jupyterhub_hpc_spawner import localbatch
+
 JOIN = """
 from dask.distributed import Client
 from jupyterhub_hpc_spawner.notebook import jobs
@@ -174,20 +176,22 @@ def test_a_session_that_ends_by_itself_leaves_no_extra_job(session):
 def test_they_end_with_the_session_also_where_no_hub_is_there(session):
     job = submit(session)
     wait_for(lambda: running(session), 20, lambda: "it does not run")
-    record = json.loads((session.home / "jobs" / f"{job}.json").read_text())
+    main, extra_job = record(session, session.state(session.user)["job_id"]), record(session, job)
+    log = session.home / "sessions" / extra(session)[0]["name"] / "job.log"
     session.stop(signal.SIGKILL)
-    main = json.loads((session.home / "jobs" / f"{session_job(session)}.json").read_text())
-    os.kill(main["pid"], signal.SIGTERM)
-    wait_for(lambda: not os.path.exists(f"/proc/{record['pid']}"), 60, lambda: "the extra job lives on")
-    session.start()
+    try:
+        os.kill(main["pid"], signal.SIGTERM)
+        wait_for(lambda: not localbatch.alive(main), 60, lambda: "the session lives on")
+        wait_for(lambda: not localbatch.alive(extra_job), 60, lambda: f"the extra job lives on: {log.read_text()}")
+    finally:
+        session.start()
     wait_for(lambda: not session.servers(session.user), 60, lambda: "the session is still there")
     session.assert_nothing_left()
 
 
-def session_job(hub):
-    """Without a Hub to ask: the job that came first."""
-    return min(int(path.stem) for path in (hub.home / "jobs").glob("*.json")
-               if os.path.exists(f"/proc/{json.loads(path.read_text())['pid']}"))
+def record(hub, job_id):
+    """What the local system knows of a job."""
+    return json.loads((hub.home / "jobs" / f"{job_id}.json").read_text())
 
 
 def test_with_nannies_they_have_the_same_names(hub_with):
