@@ -8,6 +8,7 @@
     ├── ConfigError         the site's administrator: jupyterhub_config.py
     ├── SubmitError         the user: the batch system refused the job, in its own words
     ├── QueryError          nobody yet: the batch system did not answer; nothing is known
+    │   └── TimedOut        a command took too long: what it was to do may be done or not
     ├── ParseError          us: the batch system answered something we do not understand
     └── HelperError         the administrator: the helper could not act as the user
 """
@@ -47,6 +48,10 @@ class SubmitError(HPCSpawnerError):
 
 class QueryError(HPCSpawnerError):
     """The batch system could not be asked. Says nothing about any job."""
+
+
+class TimedOut(QueryError):
+    """A command was given up. What it was to do may be done or not."""
 
 
 class ParseError(HPCSpawnerError):

@@ -23,7 +23,7 @@ MAX_OUTPUT = 32 * 1024 ** 2
 SESSION = re.compile(r"jupyter-[a-z0-9-]{1,80}")
 FILE = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
 VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|_?CONDOR|TORQUE|MUNGE|HPC_LOCAL)[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
-PROGRAMS = frozenset("""sbatch squeue scancel qsub qstat qdel bsub bjobs bkill condor_submit condor_q condor_rm
+PROGRAMS = frozenset("""sbatch squeue scancel qsub qstat qselect qdel bsub bjobs bkill condor_submit condor_q condor_rm
     jupyterhub-hpc-spawner-local""".split())
 # In the session's directory: what a kernel can import although its environment does not have this package.
 IMPORTABLE = "python/jupyterhub_hpc_spawner"
@@ -52,18 +52,16 @@ def main():
 
 
 def submit(request):
+    """The directory stays where the program ran, whatever it said: a job that needs it may be there all the same."""
     directory = session_directory(request["session_dir"])
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.mkdir(mode=0o700)
     try:
         _stage(directory, request["files"])
-        answer = run(request)
+        return run(request)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    if answer["returncode"] != 0:
-        shutil.rmtree(directory, ignore_errors=True)
-    return answer
 
 
 def run(request):

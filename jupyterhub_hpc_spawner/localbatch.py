@@ -15,10 +15,11 @@ KEEP_ENDED = 300
 
 
 def main(argv=None):
-    """``submit OUTPUT`` (script on standard input), ``list`` or ``cancel ID``; returns the exit status."""
+    """``submit OUTPUT`` (script on standard input), ``list``, ``find NAME`` (the output's directory) or ``cancel ID``;
+    returns the exit status."""
     verb, *rest = sys.argv[1:] if argv is None else argv
     try:
-        return {"submit": submit, "list": list_jobs, "cancel": cancel}[verb](*rest)
+        return {"submit": submit, "list": list_jobs, "find": find, "cancel": cancel}[verb](*rest)
     except OSError as error:
         print(f"local: {error}", file=sys.stderr)
         return 1
@@ -43,7 +44,8 @@ def submit(output):
     with open(output, "ab") as log:
         process = subprocess.Popen([str(script)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
                                    cwd=os.path.expanduser("~"), start_new_session=True)
-    _write(directory / f"{job_id}.json", {"pid": process.pid, "started": _start_time(process.pid), "ended": None})
+    _write(directory / f"{job_id}.json", {"pid": process.pid, "started": _start_time(process.pid), "ended": None,
+                                          "name": Path(output).parent.name})
     print(job_id)
     return 0
 
@@ -59,6 +61,13 @@ def list_jobs():
             path.with_suffix(".sh").unlink(missing_ok=True)
             continue
         print(f"{path.stem}\t{state}")
+    return 0
+
+
+def find(name):
+    for path, job in _jobs():
+        if job.get("name") == name and alive(job):
+            print(path.stem)
     return 0
 
 

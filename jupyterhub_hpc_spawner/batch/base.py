@@ -6,6 +6,7 @@ a job; a command that failed raises QueryError, which says nothing about any job
 
 A system is a frozen dataclass: its fields are what a site can set of it (``HPCSpawner.batch_settings``).
 """
+import re
 from typing import ClassVar, Mapping, Protocol
 
 from ..errors import QueryError
@@ -25,6 +26,12 @@ class BatchSystem(Protocol):
 
     def parse_job_id(self, completed: Completed) -> str:
         """The id of the new job; SubmitError with the system's own words where there is none."""
+
+    def find_command(self, name: str, username: str) -> list[str]:
+        """Asks for this user's job of that name (``JobRequest.name``). Run as the user."""
+
+    def parse_found(self, name: str, completed: Completed) -> str | None:
+        """The id of the job of that name, None where there is none now; QueryError where the system did not answer."""
 
     def status_command(self) -> list[str]:
         """One command for every job of every user. Run as the Hub, with times in UTC.
@@ -66,6 +73,12 @@ class BatchSystem(Protocol):
 
     def unsupported(self) -> frozenset[str]:
         """The options that this system cannot express, ``nodes`` where a job has only one."""
+
+
+def first_line(completed, pattern):
+    """The first group of the first line of a good answer that is the pattern from end to end, or None."""
+    found = re.search(rf"^\s*(?:{pattern})\s*$", require_success(completed).stdout, re.MULTILINE)
+    return found and found[1]
 
 
 def own_words(completed):

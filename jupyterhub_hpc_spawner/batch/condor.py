@@ -10,7 +10,7 @@ from typing import ClassVar
 from ..errors import ConfigError, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from . import condor_info
-from .base import own_words, require_success
+from .base import first_line, own_words, require_success
 
 # https://htcondor.readthedocs.io/en/latest/classad-attributes/job-classad-attributes.html, JobStatus.
 STATES = {
@@ -59,6 +59,13 @@ class HTCondor:
             words = own_words(completed)
             raise (QueryError if _UNREACHABLE.search(words) else SubmitError)(words.replace("ERROR: ", ""))
         return found[1]
+
+    def find_command(self, name, username):
+        return ["condor_q", username, "-constraint", f'JobBatchName == "{name}"', "-format", "%d.", "ClusterId",
+                "-format", "%d\\n", "ProcId"]
+
+    def parse_found(self, name, completed):
+        return first_line(completed, r"(\d+\.\d+)")
 
     def status_command(self):
         # Only sessions: a pool has tens of thousands of other jobs. JSON, because a HoldReason may be a user's text.

@@ -24,6 +24,12 @@ class Local:
             raise SubmitError(completed.stderr.strip() or "the job could not be started")
         return completed.stdout.strip()
 
+    def find_command(self, name, username):
+        return [_PROGRAM, "find", name]
+
+    def parse_found(self, name, completed):
+        return require_success(completed).stdout.strip() or None
+
     def status_command(self):
         return [_PROGRAM, "list"]
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from ..errors import ConfigError, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from . import lsf_info
-from .base import own_words, require_success
+from .base import first_line, own_words, require_success
 
 _SEP = "^"
 # pend_reason is last: it has many words, and in some configurations many lines.
@@ -63,6 +63,14 @@ class LSF:
             words = own_words(completed)
             raise (QueryError if _UNREACHABLE.search(words) else SubmitError)(words)
         return found[1]
+
+    def find_command(self, name, username):
+        return ["bjobs", "-u", username, "-J", name, "-noheader", "-o", "jobid"]
+
+    def parse_found(self, name, completed):
+        if _NONE.search(completed.stdout + completed.stderr) or "is not found" in completed.stderr:
+            return None
+        return first_line(completed, r"(\d+)")
 
     def status_command(self):
         return ["bjobs", "-u", "all", "-a", "-noheader", "-o", f"{' '.join(_FIELDS)} delimiter='{_SEP}'"]

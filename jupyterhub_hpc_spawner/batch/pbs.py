@@ -10,7 +10,7 @@ from typing import ClassVar
 from ..errors import ParseError, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from . import pbs_info
-from .base import own_words, require_success
+from .base import first_line, own_words, require_success
 
 # qstat(1B), "job state"; on PBS a deleted job stays R until its processes have ended.
 STATES = {
@@ -63,6 +63,12 @@ class PBS:
             raise (QueryError if _NO_SERVER.search(words) else SubmitError)(words.replace("qsub: ", ""))
         # The number alone: qstat cuts the server's name, and qdel takes it as the default server's.
         return found[1]
+
+    def find_command(self, name, username):
+        return ["qselect", "-N", name, "-u", username]
+
+    def parse_found(self, name, completed):
+        return first_line(completed, r"(\d+)\.\S+")
 
     def status_command(self):
         # Estimated starts, wide, with nodes, one line a job and then one with the scheduler's comment.

@@ -66,21 +66,19 @@ class GridEngine:
             raise (QueryError if _NO_MASTER.search(words) else SubmitError)(_say(words))
         return last
 
+    def find_command(self, name, username):
+        return ["qstat", "-u", username, "-xml"]
+
+    def parse_found(self, name, completed):
+        return next((entry.findtext("JB_job_number") for entry in _answer(completed).iter("job_list")
+                     if entry.findtext("JB_name") == name), None)
+
     def status_command(self):
         # "-g t": a line for each node of a parallel job.
         return ["qstat", "-u", "*", "-g", "t", "-xml"]
 
     def parse_status(self, completed):
-        require_success(completed)
-        try:
-            root = ElementTree.fromstring(completed.stdout)
-        except ElementTree.ParseError as error:
-            raise ParseError(f"an answer that is not XML ({error})", completed) from error
-        if root.tag == "comunication_error":  # literally, and with exit status 0
-            raise QueryError("qstat could not reach the qmaster")
-        if root.tag != "job_info":
-            raise ParseError(f"an answer of the kind {root.tag}", completed)
-        return _jobs(root)
+        return _jobs(_answer(completed))
 
     def cancel_command(self, job_id):
         return ["qdel", job_id]
@@ -107,6 +105,20 @@ class GridEngine:
     def unsupported(self):
         missing = {"cores"} if not self.smp_environment else set()
         return frozenset(missing | ({"nodes"} if not self.parallel_environment else set()) | {"qos"})
+
+
+def _answer(completed):
+    """The root of qstat's XML."""
+    require_success(completed)
+    try:
+        root = ElementTree.fromstring(completed.stdout)
+    except ElementTree.ParseError as error:
+        raise ParseError(f"an answer that is not XML ({error})", completed) from error
+    if root.tag == "comunication_error":  # literally, and with exit status 0
+        raise QueryError("qstat could not reach the qmaster")
+    if root.tag != "job_info":
+        raise ParseError(f"an answer of the kind {root.tag}", completed)
+    return root
 
 
 def _say(words):

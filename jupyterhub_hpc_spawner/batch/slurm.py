@@ -12,7 +12,7 @@ from typing import ClassVar
 from ..errors import ParseError, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from . import slurm_info
-from .base import own_words, require_success
+from .base import first_line, own_words, require_success
 from .slurm_info import SEP, duration
 
 _STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L")
@@ -86,6 +86,12 @@ class Slurm:
             words = words.replace("sbatch: error: ", "")
             raise (QueryError if _UNREACHABLE.search(words) else SubmitError)(words)
         return last
+
+    def find_command(self, name, username):
+        return ["squeue", "-h", "-a", "-u", username, f"--name={name}", "-o", "%i"]
+
+    def parse_found(self, name, completed):
+        return first_line(completed, r"(\d+)")
 
     def status_command(self):
         # "-t all": a job that ended stays listed for MinJobAge, so its end comes with a state and not as silence.

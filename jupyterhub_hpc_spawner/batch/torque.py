@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from ..errors import ConfigError, ParseError, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from . import torque_info
-from .base import own_words, require_success
+from .base import first_line, own_words, require_success
 
 # qstat(1B), "the job state". While E, processes may still be there; C stays for keep_completed seconds.
 STATES = {"C": JobState.FINISHED, "E": JobState.RUNNING, "H": JobState.PENDING, "Q": JobState.PENDING,
@@ -61,6 +61,12 @@ class Torque:
             words = own_words(completed)
             raise (QueryError if _NO_SERVER.search(words) else SubmitError)(words.replace("qsub: ", ""))
         return last
+
+    def find_command(self, name, username):
+        return ["qselect", "-N", name, "-u", username]
+
+    def parse_found(self, name, completed):
+        return first_line(completed, r"(\d+)\.\S+")
 
     def status_command(self):
         return ["qstat", "-x"]

@@ -1,21 +1,25 @@
 """One cluster as the Hub sees it: its batch system, its poller, what the form may offer, the cancels it owes."""
 import asyncio
 import time
-from itertools import count
 
 from ..errors import HPCSpawnerError, QueryError
 from ..model import ClusterInfo
 from .commands import base_environment, run
+from .owed import OwedCancels
 from .poller import Poller
+from .turns import Turns
 
-MAX_CANCEL_PAUSE = 600
+# Seconds before each look for a job whose submission got no answer.
+LOOKS = (0, 2, 5)
 
 
 class Cluster:
     """Shared by all spawners of one configuration. ``env`` are variables such as SLURM_CONF for every command;
-    intervals and ``timeout``, that of one command, are in seconds."""
+    intervals and ``timeout``, that of one command, are in seconds. ``at_once`` submissions run at a time, and as many
+    commands that end jobs; ``owed_file`` outlives the Hub."""
 
-    def __init__(self, system, helper, env, log, status_interval=5, info_interval=60, timeout=60):
+    def __init__(self, system, helper, env, log, status_interval=5, info_interval=60, timeout=60, at_once=8,
+                 owed_file=None):
         self.system = system
         self.helper = helper
         self.log = log
@@ -27,30 +31,71 @@ class Cluster:
         self.timeout = timeout
         self._info_time = -float("inf")
         self._refreshing = None
-        self._owed = set()
+        self._submits, self._ends = Turns(at_once), Turns(at_once)
+        self.owed = OwedCancels(owed_file, self._cancel, log)
 
     async def submit(self, username, request, text, files):
-        """The new job's id. Raises SubmitError in the batch system's words, QueryError, HelperError."""
-        completed = await self.helper.run(
-            username, self.system.submit_command(request), self.timeout, verb="submit",
-            session_dir=request.session_dir, files=files, stdin=text)
-        return self.system.parse_job_id(completed)
+        """The new job's id. Raises SubmitError in the batch system's words, QueryError, HelperError.
+
+        A submission without an answer may have made a job all the same: it is looked for by its name, so that there
+        are never two. After an error nothing is left of the session's directory.
+        """
+        try:
+            async with self._submits.turn(username):
+                completed = await self.helper.run(
+                    username, self.system.submit_command(request), self.timeout, verb="submit",
+                    session_dir=request.session_dir, files=files, stdin=text)
+                return self.system.parse_job_id(completed)
+        except QueryError as error:
+            self.log.warning("Whether %s of %s was submitted is not known: %s", request.name, username, error)
+            job_id = await self._found(username, request.name)
+            if not job_id:
+                await self.end(username, request.session_dir)
+                raise
+            return job_id
+        except HPCSpawnerError:
+            await self.end(username, request.session_dir)
+            raise
+
+    async def _found(self, username, name):
+        try:
+            return await self.find(username, name)
+        except HPCSpawnerError as error:
+            self.log.error("If there is a job %s of %s after all, it ends when it starts: %s", name, username, error)
+            return None
+
+    async def find(self, username, name):
+        """The id of the user's job of this name, None where there is none: it may take a while to be listed. Raises
+        HelperError, QueryError where the last answer was none."""
+        for pause in LOOKS:
+            await asyncio.sleep(pause)
+            unknown = None
+            try:
+                completed = await self.helper.run(username, self.system.find_command(name, username), self.timeout)
+                if found := self.system.parse_found(name, completed):
+                    return found
+            except QueryError as error:
+                unknown = error
+        if unknown:
+            raise unknown
+        return None
 
     async def cancel(self, username, job_id):
-        """End the job. What could not be cancelled now is tried again until the batch system took it."""
+        """End the job. What could not be cancelled now is tried again until the batch system took it, also by the next
+        Hub."""
+        self.poller.expect_end(job_id)
         try:
             await self._cancel(username, job_id)
         except HPCSpawnerError as error:
             self.log.error("Job %s of %s could not be cancelled and will be tried again: %s", job_id, username, error)
-            task = asyncio.ensure_future(self._cancel_later(username, job_id))
-            self._owed.add(task)
-            task.add_done_callback(self._owed.discard)
+            self.owed.add(username, job_id)
 
     async def end(self, username, session_dir, lines=0, remove=True):
         """The end of a session's log; its directory is removed. "" where the helper could not look."""
         try:
-            answer = await self.helper.ask(username, "end", self.timeout, session_dir=session_dir, lines=lines,
-                                           remove=remove)
+            async with self._ends.turn(username):
+                answer = await self.helper.ask(username, "end", self.timeout, session_dir=session_dir, lines=lines,
+                                               remove=remove)
         except HPCSpawnerError as error:
             self.log.error("The session directory %s of %s is left over: %s", session_dir, username, error)
             return ""
@@ -67,7 +112,8 @@ class Cluster:
 
     async def _ask_status(self):
         completed = await run(self.system.status_command(), env=self.env, timeout=self.timeout)
-        return self.system.parse_status(completed)
+        # In a thread: ten thousand jobs take some tenths of a second to read, and pages wait for nobody.
+        return await asyncio.get_running_loop().run_in_executor(None, self.system.parse_status, completed)
 
     async def _ask_status_as(self, username):
         env = {**self.helper.env, "TZ": "UTC"}
@@ -93,15 +139,5 @@ class Cluster:
         self._info_time = time.monotonic()
 
     async def _cancel(self, username, job_id):
-        self.system.parse_cancel(await self.helper.run(username, self.system.cancel_command(job_id), self.timeout))
-
-    async def _cancel_later(self, username, job_id):
-        for attempt in count():
-            await asyncio.sleep(min(5 * 2 ** min(attempt, 10), MAX_CANCEL_PAUSE))
-            try:
-                await self._cancel(username, job_id)
-            except HPCSpawnerError as error:
-                self.log.error("Job %s of %s is still not cancelled: %s", job_id, username, error)
-            else:
-                self.log.info("Job %s of %s is cancelled at last", job_id, username)
-                return
+        async with self._ends.turn(username):
+            self.system.parse_cancel(await self.helper.run(username, self.system.cancel_command(job_id), self.timeout))

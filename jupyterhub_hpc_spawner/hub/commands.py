@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from ..errors import ConfigError, HelperError, QueryError
+from ..errors import ConfigError, HelperError, QueryError, TimedOut
 from ..model import Completed
 
 REAP_TIMEOUT = 3
@@ -34,7 +34,7 @@ async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity)
         # Hub from ending.
         done, _ = await asyncio.wait([talk], timeout=timeout)
         if not done:
-            raise QueryError(f"{argv[0]} did not answer within {timeout:g} s")
+            raise TimedOut(f"{argv[0]} did not answer within {timeout:g} s")
         stdout, stderr = talk.result()
     except BaseException:
         talk.cancel()
@@ -43,6 +43,16 @@ async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity)
         await _end(process)
         raise
     return Completed(tuple(argv), process.returncode, stdout, stderr)
+
+
+async def first_of(*awaitables):
+    """Wait until one is done; the others are cancelled, also with whoever waits."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _talk(process, stdin, limit):
@@ -125,13 +135,16 @@ class Helper:
         self.env = dict(env or {})
 
     async def ask(self, username, verb, timeout, **fields):
-        """The helper's answer to one request. Raises HelperError with what to check."""
+        """The helper's answer to one request. Raises HelperError with what to check: then the request was not carried
+        out; TimedOut where nobody knows."""
         if not _USERNAME.fullmatch(username):
             raise HelperError(f"{username!r} cannot be the name of a system user")
         argv, identity = self._command(username)
         request = json.dumps({"verb": verb, "timeout": timeout, "env": self.env, **fields})
         try:
             done = await run(argv, env=self._environment(username), stdin=request, timeout=timeout + 10, **identity)
+        except TimedOut:
+            raise
         except QueryError as error:
             raise HelperError(str(error)) from error
         try:
@@ -147,10 +160,10 @@ class Helper:
         return answer
 
     async def run(self, username, argv, timeout, **fields):
-        """One command of the batch system as the user. Raises HelperError, QueryError where it took too long."""
+        """One command of the batch system as the user. Raises HelperError, TimedOut."""
         answer = await self.ask(username, fields.pop("verb", "run"), timeout, argv=argv, **fields)
         if answer["timeout"]:
-            raise QueryError(answer["stderr"])
+            raise TimedOut(answer["stderr"])
         return Completed(tuple(argv), answer["returncode"], answer["stdout"], answer["stderr"])
 
     def _command(self, username):

@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 
 from ..errors import HPCSpawnerError
 from ..model import JobState, JobStatus
+from .commands import first_of
 
 _UNASKED = JobStatus(JobState.UNKNOWN)
 _MAX_PAUSE = 60
+# So many intervals while all jobs run and nobody waits for one: jobs tell the Hub of their end themselves.
+_REST = 3
 _OWNERS_AT_ONCE = 4
 
 
@@ -17,10 +20,16 @@ class _Watched:
     since: float
     status: JobStatus = _UNASKED
     missing: int = 0
+    ending: bool = False
+
+    @property
+    def at_rest(self):
+        return self.status.state == JobState.RUNNING and not self.missing and not self.ending
 
 
 class Poller:
-    """Asks while any job is watched, every ``interval`` seconds and never more than a fifth of the time.
+    """Asks while any job is watched, every ``interval`` seconds and never more than a fifth of the time; less often
+    while nobody waits for an answer.
 
     ``ask`` is a coroutine function that returns the JobStatus by job id of all jobs. A question that fails
     changes nothing but the pause. A job that two successful answers lack, the first of them not just after its
@@ -36,6 +45,7 @@ class Poller:
         self._clock = clock
         self._watched = {}
         self._round = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._task = None
         self._last = -float("inf")
         self._blind = False
@@ -44,9 +54,17 @@ class Poller:
 
     def watch(self, job_id, owner):
         """Begin with the job; the next question comes as soon as the interval allows."""
-        self._watched.setdefault(job_id, _Watched(owner, self._clock()))
+        if job_id not in self._watched:
+            self._watched[job_id] = _Watched(owner, self._clock())
+            self._wanted.set()
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._loop())
+
+    def expect_end(self, job_id):
+        """Somebody waits for the job's end."""
+        if job_id in self._watched:
+            self._watched[job_id].ending = True
+            self._wanted.set()
 
     def forget(self, job_id):
         self._watched.pop(job_id, None)
@@ -74,6 +92,7 @@ class Poller:
         pause = self.interval
         while self._watched:
             await asyncio.sleep(max(0, self._last + pause - self._clock()))
+            await self._rest()
             self._last = self._clock()
             await self._ask_once()
             cost = self._clock() - self._last
@@ -83,6 +102,13 @@ class Poller:
                 pause = max(self.interval, 5 * cost)
             self._round.set()
             self._round = asyncio.Event()
+
+    async def _rest(self):
+        """While all run, up to the end of the longer pause; who comes meanwhile ends it."""
+        self._wanted.clear()
+        pause = self._last + _REST * self.interval - self._clock()
+        if pause > 0 and self._watched and all(watched.at_rest for watched in self._watched.values()):
+            await first_of(asyncio.sleep(pause), self._wanted.wait())
 
     async def _ask_once(self):
         try:

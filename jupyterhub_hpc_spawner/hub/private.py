@@ -1,16 +1,33 @@
 """The few things that JupyterHub has no public name for, in one place; tested on the oldest and newest supported."""
 import asyncio
+from functools import wraps
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import jupyterhub
 import sqlalchemy
+from jupyterhub.app import JupyterHub
 
 from ..form import read
 from .failures import StartFailed
 
 _REJECTED = "_hpc_rejected_form"
 _LINK = "_hpc_link"
+
+
+def at_hub_start(cls):
+    """``cls.begin(app)`` when the Hub has made its web application, where its spawners are of this class.
+
+    JupyterHub has no hook for it: a spawner comes to be when somebody comes.
+    """
+    make = JupyterHub.init_tornado_application
+
+    @wraps(make)
+    def make_and_begin(app):
+        make(app)
+        if issubclass(app.spawner_class, cls):
+            app.spawner_class.begin(app)
+    JupyterHub.init_tornado_application = make_and_begin
 
 
 def shared(spawner, name, make):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from ..model import JobState
 from . import credentials
+from .commands import first_of
 from .failures import StartFailed
 
 PHASES = ("started", "listening", "failed", "ended")
@@ -71,7 +72,10 @@ class Session:
         session = cls(SessionState(**state), log)
         # What was on its way to the batch system when the Hub ended has no id: it ends with the session's job.
         session.state.extra = [ExtraJob(**job) for job in session.state.extra if job["job_id"]]
-        session.tell(25, f"The Hub was restarted and has found job {session.state.job_id} again.", "queue")
+        if session.state.job_id:
+            session.tell(25, f"The Hub was restarted and has found job {session.state.job_id} again.", "queue")
+        else:
+            session.tell(5, "The Hub was restarted while the job was submitted; it is looked for.")
         return session
 
     def dump(self):
@@ -157,12 +161,7 @@ class Session:
         self.news = asyncio.Event()
 
     async def _next(self, poller):
-        waits = [asyncio.ensure_future(self.news.wait()), asyncio.ensure_future(poller.next_round())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
+        await first_of(self.news.wait(), poller.next_round())
 
 
 def _local(time):

@@ -11,7 +11,8 @@ def make_cluster(spawner):
     """The Cluster of this configuration."""
     helper = Helper(spawner.helper, spawner.helper_prefix, spawner.command_environment)
     return Cluster(make_batch_system(spawner.batch_system, spawner.batch_settings), helper, spawner.command_environment,
-                   spawner.log, spawner.status_interval, spawner.info_interval, spawner.command_timeout)
+                   spawner.log, spawner.status_interval, spawner.info_interval, spawner.command_timeout,
+                   spawner.commands_at_once, spawner.owed_cancels_file)
 
 
 def make_policy(spawner):

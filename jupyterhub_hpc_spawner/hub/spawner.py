@@ -1,5 +1,6 @@
 """HPCSpawner: JupyterHub's view of a session. Thin: what it does is done in the other rooms."""
 import asyncio
+from types import SimpleNamespace
 
 from batchspawner import BatchSpawnerBase
 from tornado import web
@@ -94,12 +95,20 @@ class HPCSpawner(BatchSpawnerBase):
         help="""Variables for the batch system's commands, for example ``{"SLURM_CONF": "/etc/slurm/slurm.conf"}``."""
     ).tag(config=True)
     status_interval = Float(
-        5, help="Seconds between two questions to the batch system; one asks for all sessions.").tag(config=True)
-    info_interval = Float(60, help="Seconds for which the form's view of the cluster is kept.").tag(config=True)
+        6, help="""Seconds between two questions to the batch system; one asks for all sessions. While all of them run
+        and nobody waits, the pause is three times as long.""").tag(config=True)
+    info_interval = Float(120, help="Seconds for which the form's view of the cluster is kept.").tag(config=True)
 
     command_timeout = Float(
         60, help="Seconds after which a command of the batch system is given up; qsub, for one, may never answer."
     ).tag(config=True)
+
+    commands_at_once = Integer(
+        8, help="""Jobs that are submitted at a time, and as many that are ended; the others wait, user by user."""
+    ).tag(config=True)
+    owed_cancels_file = Unicode(
+        "jupyterhub_hpc_owed_cancels.json", help="""Where the Hub keeps which jobs it could not cancel yet; below the
+        directory it runs in. Empty: a restarted Hub does not know them.""").tag(config=True)
 
     # Waiting in a queue is not a failure: hours, where JupyterHub's own default is a minute.
     start_timeout = Integer(4 * 3600, help="Seconds that a session may wait in the queue and start.").tag(config=True)
@@ -129,6 +138,16 @@ class HPCSpawner(BatchSpawnerBase):
     @default("apply_user_options")
     def _apply_user_options_default(self):
         return HPCSpawner.check_options
+
+    @classmethod
+    def begin(cls, app):
+        """With the Hub, before anyone comes: what the Hub before still owed is done, and our pages are there."""
+        spawner = cls(config=app.config, parent=app, hub=app.hub)
+        spawner.user = SimpleNamespace(name="", settings=app.tornado_settings)
+        try:
+            spawner.cluster.owed.load()
+        except ConfigError as error:
+            app.log.error("HPCSpawner: %s", error)
 
     @property
     def cluster(self):
@@ -202,6 +221,8 @@ class HPCSpawner(BatchSpawnerBase):
         except HelperError as error:
             raise StartFailed.not_submitted(error) from error
         self.session.tell(5, "Submitting the job.")
+        # The job's name is known before there is a job: a Hub that ends now finds it again.
+        private.persist(self)
         # Shielded: a start that is cancelled now must still learn the job's id, or the job would be lost.
         self._submission = asyncio.ensure_future(self._submit(options))
         await asyncio.shield(self._submission)
@@ -223,32 +244,60 @@ class HPCSpawner(BatchSpawnerBase):
             return await super().get_url()
         if self.session.has("listening"):
             return await self._listening()
-        private.resume(self, self._listening())
+        private.resume(self, self._resumed())
         return await super().get_url()
+
+    async def _resumed(self):
+        while not await self._has_job():
+            if self.session.over:
+                raise StartFailed(503, "The Hub was restarted before there was a job. Start your session again.")
+            await asyncio.sleep(self.status_interval)
+        return await self._listening()
+
+    async def _has_job(self):
+        """Whether the session's job is known. One that a Hub submitted which has ended since is looked for."""
+        if self.session.state.job_id or self.session.over:
+            return not self.session.over
+        try:
+            job_id = await self.cluster.find(self.user.name, self.session.state.name)
+        except (QueryError, HelperError) as error:
+            self.log.warning("Whether %s has a job is not known: %s", self._log_name, error)
+            return False
+        if job_id:
+            self._submitted(job_id)
+        else:
+            await self._clean_up()
+        return bool(job_id)
 
     async def _submit(self, options):
         session = self.session
         try:
             request, text, files = self.render(options, session)
             files.update(staging.session_files(self, options, session, request, self.cluster.system))
-            session.state.job_id = await self.cluster.submit(self.user.name, request, text, files)
+            self._submitted(await self.cluster.submit(self.user.name, request, text, files))
         except SubmitError as error:
             raise StartFailed(400, f"The batch system refused the job: {error}") from error
         except (ConfigError, HelperError, QueryError) as error:
             self.log.error("No job for %s: %s", self._log_name, error)
             raise StartFailed.not_submitted(error) from error
+
+    def _submitted(self, job_id):
+        session = self.session
+        session.state.job_id = job_id
         private.persist(self)
-        self.log.info("Session %s of %s is job %s", session.state.name, self._log_name, session.state.job_id)
-        self.cluster.poller.watch(session.state.job_id, self.user.name)
-        session.tell(20, f"Job {session.state.job_id} is submitted.")
+        self.log.info("Session %s of %s is job %s", session.state.name, self._log_name, job_id)
+        self.cluster.poller.watch(job_id, self.user.name)
+        session.tell(20, f"Job {job_id} is submitted.")
 
     async def poll(self):
         """None while the job may be there, also when nobody knows; 0 after its end."""
         if self._submission and not self._submission.done():
             return None
         session = self.session
-        if session is None or session.over or not session.state.job_id:
+        if session is None or session.over:
             return 0
+        if not await self._has_job():
+            return 0 if session.over else None
         if not session.has("ended"):
             status = await self.cluster.poller.answered(session.state.job_id, self.user.name, timeout=10)
             if status.state != JobState.FINISHED:
@@ -263,7 +312,7 @@ class HPCSpawner(BatchSpawnerBase):
         """End the job and remove its directory; ``now`` does not wait for the job's own orderly end."""
         if self._submission:
             await asyncio.wait([self._submission])
-        if self.session is None or not self.session.state.job_id:
+        if self.session is None or not await self._has_job():
             return
         await asyncio.gather(self.cluster.cancel(self.user.name, self.session.state.job_id),
                              extra.jobs_of(self).cancel_all())
@@ -311,3 +360,6 @@ class HPCSpawner(BatchSpawnerBase):
         super().clear_state()
         self.session = None
         self._submission = None
+
+
+private.at_hub_start(HPCSpawner)

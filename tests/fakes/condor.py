@@ -96,6 +96,11 @@ def status(store, job):
 
 
 def condor_q(store, arguments):
+    if "-format" in arguments:
+        name = arguments[2].partition('"')[2].rstrip('"')
+        store.expect(arguments[1:], ["-constraint", f'JobBatchName == "{name}"', "-format", "%d.", "ClusterId",
+                                     "-format", "%d\\n", "ProcId"])
+        return 0, "".join(f"{job['number']}.0\n" for job in store.named(name, arguments[0])), ""
     store.expect(arguments[:-1], ["-allusers", "-constraint", "HPCSpawnerSession =?= true", "-json", "-attributes"])
     wanted, ads = arguments[-1].split(","), []
     for job in store.jobs():

@@ -114,6 +114,11 @@ def state(store, job):
 
 
 def bjobs(store, arguments):
+    if "-J" in arguments:
+        store.expect(arguments, ["-u", arguments[1], "-J", arguments[3], "-noheader", "-o", "jobid"])
+        named = store.named(arguments[3], arguments[1])
+        need(named, 255, f"Job <{arguments[3]}> is not found\n")
+        return 0, "".join(f"{job['number']}\n" for job in named), ""
     store.expect(arguments, ["-u", "all", "-a", "-noheader", "-o", f"{' '.join(FIELDS)} delimiter='^'"])
     lines = []
     for job in store.jobs():

@@ -148,7 +148,13 @@ def qdel(store, arguments):
     return answer
 
 
-PROGRAMS = {"qsub": ("submit", qsub), "qstat": ("status", qstat), "qdel": ("cancel", qdel),
+def qselect(store, arguments):
+    store.expect(arguments[::2], ["-N", "-u"])
+    return 0, "".join(f"{job['number']}.{SERVER}\n" for job in store.named(arguments[1], arguments[3])), ""
+
+
+PROGRAMS = {"qsub": ("submit", qsub), "qstat": ("status", qstat), "qselect": ("find", qselect),
+            "qdel": ("cancel", qdel),
             "pbsnodes": ("info", pbsnodes), "pbs_rstat": ("info", pbs_rstat), "pbs_tmrsh": ("task", pbs_tmrsh)}
 EMPTY = (0, "", "")
 DOWN = {

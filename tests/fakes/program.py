@@ -18,6 +18,8 @@ def main(directory, system, program, *arguments):
     store.log(program=program, kind=kind, argv=arguments, fault=fault)
     try:
         returncode, stdout, stderr = injected(module, kind, fault) or function(store, list(arguments))
+        if fault == "late":  # it did its work, and nobody hears of it
+            injected(module, kind, "hang")
     except Refusal as refusal:
         returncode, stdout, stderr = refusal.answer
     sys.stdout.write(stdout)
@@ -33,6 +35,8 @@ def injected(module, kind, fault):
             signal.pause()
     if word == "slow":
         time.sleep(float(number))
+    elif word == "late":
+        return None
     elif word == "garbage":
         return 0, GARBAGE, ""
     elif word == "hide":

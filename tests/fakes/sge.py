@@ -159,8 +159,12 @@ def state(store, job):
 def qstat(store, arguments):
     if "-F" in arguments:
         return sge_info.queues(store, arguments)
-    store.expect(arguments, ["-u", "*", "-g", "t", "-xml"])
     there = store.jobs(ended=False)
+    if "-g" not in arguments:
+        store.expect(arguments, ["-u", arguments[1], "-xml"])
+        there = [job for job in there if job["user"] == arguments[1]]
+    else:
+        store.expect(arguments, ["-u", "*", "-g", "t", "-xml"])
     # An entry for each slot; the first is the master's.
     running = [(host, job["number"], entry(store, job, host, master))
                for job in there for rank, host in enumerate(job["hosts"])

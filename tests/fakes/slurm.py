@@ -149,6 +149,10 @@ def reason(job):
 
 
 def squeue(store, arguments):
+    if "-u" in arguments:
+        name = arguments[4].removeprefix("--name=")
+        store.expect(arguments, ["-h", "-a", "-u", arguments[3], f"--name={name}", "-o", "%i"])
+        return 0, "".join(f"{job['number']}\n" for job in store.named(name, arguments[3])), ""
     store.expect(arguments[:-1], ["-h", "-a", "-t", "all", "-o"])
     order = list(slurm_info.PARTITIONS)
     lines = []

@@ -58,6 +58,10 @@ class Store:
         self.write(record)
         return record
 
+    def named(self, name, user):
+        """The user's jobs of that name that have not ended."""
+        return [job for job in self.jobs(ended=False) if (job["name"], job["user"]) == (name, user)]
+
     def start(self, record, system):
         """The job's mom, see there. Only a submission needs it and all that it imports."""
         from . import mom

@@ -188,7 +188,13 @@ def qdel(store, arguments):
     return 0, "", ""
 
 
-PROGRAMS = {"qsub": ("submit", qsub), "qstat": ("status", qstat), "qdel": ("cancel", qdel),
+def qselect(store, arguments):
+    store.expect(arguments[::2], ["-N", "-u"])
+    return 0, "".join(f"{job['number']}.{SERVER}\n" for job in store.named(arguments[1], arguments[3])), ""
+
+
+PROGRAMS = {"qsub": ("submit", qsub), "qstat": ("status", qstat), "qselect": ("find", qselect),
+            "qdel": ("cancel", qdel),
             "pbsnodes": ("info", torque_info.pbsnodes), "pbsdsh": ("task", pbsdsh)}
 EMPTY = (0, '<?xml version="1.0"?>\n<Data></Data>\n', "")
 CANNOT = f"\nUnable to communicate with {SERVER}(127.0.0.1)\nCannot connect to specified server host '{SERVER}'.\n"

@@ -32,6 +32,18 @@ def test_a_job_that_ended_while_the_hub_was_away_is_noticed(session):
     session.assert_nothing_left()
 
 
+def test_what_the_hub_before_could_not_cancel_is_cancelled_when_the_next_starts(session):
+    job = session.state(session.user)["job_id"]
+    session.stop(signal.SIGKILL)
+    owed = session.directory / "jupyterhub_hpc_owed_cancels.json"
+    owed.write_text(json.dumps([[session.user, job]]))
+    session.start()
+    wait_for(lambda: not session.leftovers(), 30, lambda: f"processes are left: {session.leftovers()}")
+    wait_for(lambda: json.loads(owed.read_text()) == [], 20, lambda: "it is still owed")
+    wait_for(lambda: not session.servers(session.user), 40, lambda: "a dead session is shown")
+    session.assert_nothing_left()
+
+
 @pytest.fixture
 def starting(idle):
     """A session whose job runs and whose server waits for a file; the Hub is killed and started again."""

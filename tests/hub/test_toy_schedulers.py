@@ -1,4 +1,5 @@
 """Each batch system's whole road in a real Hub, on the toy schedulers of ``tests/fakes``."""
+import json
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -273,6 +274,65 @@ def a_submit_command_that_hangs_is_given_up(hub):
 
 
 @scenario()
+def a_job_whose_submission_got_no_answer_is_found_by_its_name(hub):
+    hub.toy.faults(submit="late")
+    events = hub.spawn(hub.user, {"environment": "light"})
+    assert events[-1].get("ready"), events
+    assert len(hub.toy.jobs()) == 1 and len(hub.toy.calls("submit")) >= 1
+    hub.toy.faults()
+    hub.stop_server(hub.user)
+    hub.assert_nothing_left()
+
+
+@scenario("slurm", "sge", "condor")
+def a_hub_killed_while_it_submits_finds_the_job_again(hub):
+    hub.toy.faults(submit="late")
+    hub.toy.control(hold="busy")
+    hub.begin(environment="light")
+    wait_for(hub.toy.jobs, 20, lambda: "there is no job")
+    assert hub.state(hub.user)["job_id"] == ""
+    hub.stop(signal.SIGKILL)
+    hub.toy.faults()
+    hub.start()
+    wait_for(lambda: hub.servers(hub.user).get("", {}).get("pending") == "spawn", 30, lambda: "the session is lost")
+    event, = hub.progress(hub.user, until=lambda event: "is submitted" in event["message"])[-1:]
+    assert event["message"].startswith("Job ")
+    hub.toy.control()
+    assert hub.progress(hub.user)[-1].get("ready")
+    assert len(hub.toy.jobs()) == 1
+    hub.stop_server(hub.user)
+    hub.assert_nothing_left()
+
+
+@scenario("slurm")
+def a_hub_killed_before_there_is_a_job_leaves_nothing(hub):
+    hub.toy.faults(submit="hang")
+    before = len(hub.toy.calls("submit"))
+    hub.begin(environment="light")
+    wait_for(lambda: len(hub.toy.calls("submit")) > before, 20, lambda: "nothing is submitted")
+    hub.stop(signal.SIGKILL)
+    hub.toy.faults()
+    hub.start()
+    wait_for(lambda: not hub.servers(hub.user), 40, lambda: f"the session is still there: {hub.servers(hub.user)}")
+    assert not hub.toy.jobs()
+    hub.assert_nothing_left()
+
+
+@scenario("slurm", "pbs")
+def a_cancel_is_owed_also_by_the_next_hub(hub):
+    light_session(hub)
+    hub.toy.faults(cancel="down")
+    hub.stop_server(hub.user)
+    owed = hub.directory / "jupyterhub_hpc_owed_cancels.json"
+    assert hub.toy.jobs() and len(json.loads(owed.read_text())) == 1 and owed.stat().st_mode & 0o777 == 0o600
+    hub.stop(signal.SIGKILL)
+    hub.toy.faults()
+    hub.start()
+    hub.assert_nothing_left()
+    wait_for(lambda: json.loads(owed.read_text()) == [], 20, lambda: f"it is still owed: {owed.read_text()}")
+
+
+@scenario()
 def a_cancel_that_failed_is_tried_again(hub):
     light_session(hub)
     fault = {"slurm": "refuse", "pbs": "down", "lsf": "refuse", "condor": "down"}.get(hub.toy.name, "hang")
@@ -288,7 +348,9 @@ def a_cancel_that_failed_is_tried_again(hub):
 
 
 # These start a real server and Dask, or a Hub.
-HEAVY = (a_job_has_what_the_form_asked_for_and_dask_on_its_nodes, a_killed_hub_finds_its_job_again)
+HEAVY = (a_job_has_what_the_form_asked_for_and_dask_on_its_nodes, a_killed_hub_finds_its_job_again,
+         a_hub_killed_while_it_submits_finds_the_job_again, a_hub_killed_before_there_is_a_job_leaves_nothing,
+         a_cancel_is_owed_also_by_the_next_hub)
 
 
 @pytest.mark.parametrize(("function", "system"), SCENARIOS,

@@ -7,6 +7,8 @@ import pytest
 from support.kernel import run_code
 from support.running_hub import request, wait_for
 
+from jupyterhub_hpc_spawner.batch import make_batch_system
+
 WORKERS = """
 import socket
 from dask.distributed import Client
@@ -103,6 +105,16 @@ def test_the_job_shows_no_secret_to_anybody(session):
     seen += session.cluster.run("bob", "ps", "-ef", "www").stdout + session.log.read_text()
     assert len(secrets) >= 2 and not [secret for secret in secrets if secret in seen]
     assert session.cluster.run("bob", "ls", directory).returncode != 0
+
+
+def test_its_job_is_found_by_its_name_and_by_nobody_elses(session):
+    system = make_batch_system(session.cluster.system, session.cluster.settings)
+    state = session.state("alice")
+    answers = {user: session.cluster.run(user, *system.find_command(state["name"], user)) for user in ("alice", "bob")}
+    assert system.parse_found(state["name"], answers["alice"]) == state["job_id"]
+    assert system.parse_found(state["name"], answers["bob"]) is None
+    none = session.cluster.run("alice", *system.find_command("jupyter-000000000000", "alice"))
+    assert system.parse_found("jupyter-000000000000", none) is None
 
 
 def test_two_users_have_sessions_side_by_side(session):

@@ -218,10 +218,43 @@ def test_odd_information_never_breaks_the_form(name, data):
         assert str(error)
 
 
+FOUND = {"slurm": "17\n", "pbs": "17.pbs\n", "torque": "17.head.example\n", "lsf": "17\n", "condor": "17.0\n",
+         "sge": "<job_info><queue_info/><job_info><job_list><JB_job_number>17</JB_job_number>"
+                "<JB_name>jupyter-abc</JB_name></job_list></job_info></job_info>"}
+NONE = {"lsf": Completed(("bjobs",), 255, "", "Job <jupyter-abc> is not found\n"),
+        "sge": Completed(("qstat",), 0, "<job_info><queue_info/><job_info/></job_info>", "")}
+
+
+@EVERY
+def test_a_job_is_found_by_its_name(name):
+    answer = Completed(("x",), 0, FOUND[name], "")
+    assert system(name).parse_found("jupyter-abc", answer) == ("17.0" if name == "condor" else "17")
+    assert system(name).parse_found("jupyter-abc", NONE.get(name, replace(answer, stdout=""))) is None
+    with pytest.raises(QueryError):
+        system(name).parse_found("jupyter-abc", replace(answer, returncode=1, stderr="no answer"))
+
+
+def test_a_job_of_another_name_is_not_taken_for_it():
+    assert system("sge").parse_found("jupyter-ab", Completed(("qstat",), 0, FOUND["sge"], "")) is None
+
+
+@EVERY
+@given(data=st.data())
+def test_an_odd_list_is_no_job(name, data):
+    text = data.draw(st.sampled_from(["", *FOUND.values()]) | st.text(max_size=60))
+    try:
+        found = system(name).parse_found("jupyter-abc", Completed(("x",), 0, text, ""))
+    except (QueryError, ParseError) as error:
+        assert str(error)
+    else:
+        assert found is None or re.fullmatch(r"\d+(\.\d+)?", found)
+
+
 @EVERY
 def test_the_helper_runs_what_is_run_as_the_user(name):
     made = system(name)
-    for argv in (made.submit_command(FULL), made.status_command(), made.cancel_command("7")):
+    for argv in (made.submit_command(FULL), made.status_command(), made.cancel_command("7"),
+                 made.find_command("jupyter-abc", "alice")):
         assert argv[0] in helper.PROGRAMS and all(isinstance(word, str) for word in argv)
 
 

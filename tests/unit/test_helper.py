@@ -155,18 +155,19 @@ def test_a_session_directory_that_is_there_already_is_refused_and_stays(user, tm
     assert not list((tmp_path / "elsewhere").iterdir()) and not (tmp_path / "gone").exists()
 
 
-def test_a_rejected_submission_says_why_and_leaves_no_directory(user):
+def test_a_rejected_submission_says_why_and_leaves_the_directory_to_the_hub(user):
+    """Who reads the words knows whether there may be a job that needs it."""
     user.sbatch(status=1)
     answer = user.ask("submit")
     assert (answer["ok"], answer["returncode"], answer["stderr"]) == (True, 1, "words\n")
-    assert user.session.parent.exists() and not user.session.exists()
+    assert user.session.is_dir()
 
 
-def test_a_command_that_takes_too_long_is_ended_and_leaves_no_directory(user):
+def test_a_command_that_takes_too_long_is_ended_and_leaves_the_directory(user):
     user.sbatch(text="#!/bin/sh\nexec sleep 20\n")
     answer = user.ask("submit", timeout=0.2)
     assert answer["timeout"] is True and "did not answer in 0.2 s" in answer["stderr"]
-    assert not user.session.exists()
+    assert user.session.is_dir()
 
 
 def test_a_long_answer_comes_whole_and_one_that_is_too_long_not_at_all(user, monkeypatch):

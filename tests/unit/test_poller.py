@@ -10,6 +10,7 @@ from jupyterhub_hpc_spawner.hub import poller as module
 from jupyterhub_hpc_spawner.model import Completed, JobState, JobStatus
 
 INTERVAL = 5
+REST = 3 * INTERVAL
 PENDING, RUNNING, FINISHED = JobStatus(JobState.PENDING, "PENDING"), JobStatus(JobState.RUNNING, "RUNNING"), JobStatus(
     JobState.FINISHED, "COMPLETED")
 
@@ -78,7 +79,7 @@ async def test_one_question_answers_for_all_jobs(world):
     await world.answer(dict.fromkeys(jobs, PENDING))
     await world.answer({**dict.fromkeys(jobs, RUNNING), "someone else's": PENDING})
     assert world.states(*jobs) == [JobState.RUNNING] * 200
-    assert len(world.asked) <= 3 and set(world.pauses) <= {INTERVAL}
+    assert len(world.asked) <= 3 and set(world.pauses) <= {INTERVAL, REST}
     assert world.poller.status("someone else's").state == JobState.UNKNOWN
 
 
@@ -87,8 +88,9 @@ async def test_watching_again_begins_no_second_loop_and_forgets_nothing(world):
     await world.answer({"7": RUNNING})
     world.poller.watch("7", "alice")
     assert world.states("7") == [JobState.RUNNING]
-    await world.answer({"7": RUNNING})
-    assert set(world.pauses) == {INTERVAL}
+    await world.answer({"7": PENDING})
+    await world.answer({"7": PENDING})
+    assert set(world.pauses) == {INTERVAL, REST}
 
 
 @pytest.mark.parametrize("error", [QueryError("no answer"), ParseError("odd", Completed(("squeue",), 0, "?", "")),
@@ -108,22 +110,53 @@ async def test_pauses_grow_with_every_failure_up_to_a_minute_and_shrink_at_the_f
     world.poller.watch("7", "alice")
     for _ in range(7):
         await world.answer(QueryError("no answer"))
-    await world.answer({"7": RUNNING})
-    await world.answer({"7": RUNNING})
+    await world.answer({"7": PENDING})
+    await world.answer({"7": PENDING})
     assert world.pauses[:8] == [10, 20, 40, 60, 60, 60, 60, INTERVAL]
 
 
 async def test_a_slow_batch_system_is_asked_for_a_fifth_of_the_time_at_most(world):
     world.poller.watch("7", "alice")
     for cost in (1, 4, 30, 0.1):
-        await world.answer({"7": RUNNING}, cost)
-    await world.answer({"7": RUNNING})
+        await world.answer({"7": PENDING}, cost)
+    await world.answer({"7": PENDING})
     assert world.pauses[:4] == [5, 20, 150, 5]
+
+
+async def test_while_all_run_and_nobody_waits_it_asks_less_often(world):
+    for job in "78":
+        world.poller.watch(job, "alice")
+    await world.answer({"7": RUNNING, "8": PENDING})
+    await world.answer({"7": RUNNING, "8": RUNNING})
+    await world.answer({"7": RUNNING, "8": RUNNING})
+    await world.answer({"7": RUNNING})
+    await world.answer({"7": RUNNING})
+    # One runs, one waits; both run, twice; one has vanished, which is looked into.
+    assert world.pauses[:4] == [INTERVAL, REST, REST, INTERVAL]
+
+
+@pytest.mark.parametrize("wait", [lambda poller: poller.watch("8", "bob"), lambda poller: poller.expect_end("7")])
+async def test_whoever_comes_ends_the_rest(monkeypatch, wait):
+    """With the loop's own clock: a rest of an hour."""
+    monkeypatch.setattr(module, "_REST", 36000)
+    asked = asyncio.Queue()
+
+    async def ask():
+        asked.put_nowait(None)
+        return {"7": RUNNING}
+    poller = module.Poller(ask, None, 0.1, logging.getLogger("test"))
+    poller.watch("7", "alice")
+    await asyncio.wait_for(asked.get(), 5)
+    done, _ = await asyncio.wait([asyncio.ensure_future(asked.get())], timeout=0.5)
+    assert not done
+    wait(poller)
+    await asyncio.wait_for(poller.next_round(), 5)
+    poller._task.cancel()
 
 
 async def test_a_command_that_hung_does_not_stop_the_questions_for_minutes(world):
     world.poller.watch("7", "alice")
-    await world.answer({"7": RUNNING})
+    await world.answer({"7": PENDING})
     await world.answer(QueryError("squeue did not answer within 60 s"), cost=60)
     await world.answer({"7": FINISHED})
     assert world.pauses[1] == 60 + 2 * INTERVAL and world.states("7") == [JobState.FINISHED]
