@@ -18,7 +18,8 @@ def cluster(queues, types, accounts):
         queues=tuple(Queue(f"partition-{n:03}", default=n == 0, max_walltime=86400 + n, max_nodes=n + 1, cores=128,
                            memory=2 ** 38, total_nodes=100, idle_nodes=n, gpus={"a100": 4} if n % 4 == 0 else {},
                            features=features[n % 7::3]) for n in range(queues)),
-        accounts={"alice": tuple(f"project-{n:03}" for n in range(accounts))}, qos={"alice": ("normal", "high")})
+        accounts={"alice": tuple(f"project-{n:03}" for n in range(accounts))}, qos={"alice": ("normal", "high")},
+        balances={f"project-{n:03}": {"": 1200.0 * n, "alice": 1000.0} for n in range(accounts)})
 
 
 def policy():

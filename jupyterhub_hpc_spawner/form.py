@@ -1,10 +1,11 @@
 """The spawn form: schema, cluster, last values and errors in, HTML out; and form data back to the vocabulary."""
 from dataclasses import dataclass
 
+from .errors import HPCSpawnerError
 from .form_data import rules
 from .limits import most_generous, write
-from .options import Options
-from .outlook import summary
+from .options import Options, parse_options
+from .outlook import balance, brief, summary
 
 SECTIONS = {"where": "Where it runs", "resources": "Resources", "software": "Software",
             "parallel": "Parallel computing"}
@@ -12,12 +13,13 @@ SECTIONS = {"where": "Where it runs", "resources": "Resources", "software": "Sof
 
 @dataclass(frozen=True)
 class Preset:
-    """A card: a site's profile, or with no name what is filled in below."""
+    """A card: a site's profile, or with no name what is filled in below. ``outlook`` are lines on its cost and wait."""
 
     name: str
     title: str
     description: str
     facts: str
+    outlook: tuple
     chosen: bool = False
 
 
@@ -62,7 +64,7 @@ def render(templates, policy, info, user, values, errors, static=None, preview="
     ``static(name)`` is the address of a file of ours, ``preview`` that of the check before the start.
     """
     controls = list(_controls(policy, info, user, values, errors))
-    presets = _presets(policy, values)
+    presets = _presets(policy, info, user, values)
     shown = {control.name for control in controls} | ({"profile"} if presets else set())
     return templates.get_template("form/form.html.j2").render(
         presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
@@ -72,17 +74,26 @@ def render(templates, policy, info, user, values, errors, static=None, preview="
     )
 
 
-def _presets(policy, values):
+def _presets(policy, info, user, values):
     """Cards: first what was chosen last time, or an empty form; then the site's profiles. () where it has none."""
     if not policy.profiles:
         return ()
     chosen = values.get("profile")
     chosen = chosen if chosen in policy.profiles else ""
     last = Preset("", "As last time" if values else "My own choice", "", summary(values) if values else
-                  "Fill in what you need below.", chosen == "")
+                  "Fill in what you need below.", _outlook(values, policy, info, user) if values else (), chosen == "")
     return (last, *(Preset(name, profile.display_name or name, profile.description,
-                           summary({**policy.defaults, **profile.options}), name == chosen)
+                           summary({**policy.defaults, **profile.options}),
+                           _outlook({"profile": name}, policy, info, user), name == chosen)
                     for name, profile in policy.profiles.items()))
+
+
+def _outlook(values, policy, info, user):
+    """What a card says of its request; nothing where that would be refused as it stands."""
+    try:
+        return brief(parse_options(values, policy, info, user), info)
+    except HPCSpawnerError:
+        return ()
 
 
 def _themes(controls, folds):
@@ -152,7 +163,7 @@ def _cluster_choices(info, user, policy):
     fields = {
         "queue": _select(((queue.name, _queue_text(queue)) for queue in info.queues if queue.up),
                          f"{info.queue(None).name}, the default" if info.queue(None) else "the default one"),
-        "account": _select(((name, name) for name in accounts), "your default one"),
+        "account": _select(((name, _account_text(info, user, name)) for name in accounts), "your default one"),
         "qos": _select(((name, name) for name in info.qos.get(user, ())), "the default one"),
         "reservation": _select(((r.name, r.name if r.active else f"{r.name} (not active now)")
                                 for r in info.reservations if _may_use(r, user, accounts)), "none"),
@@ -181,6 +192,11 @@ def _described(environments):
 def _queue_text(queue):
     limit = f", up to {write('walltime', queue.max_walltime)}" if queue.max_walltime else ""
     return f"{queue.name} ({queue.idle_nodes} of {queue.total_nodes} nodes idle{limit})"
+
+
+def _account_text(info, user, account):
+    left = balance(info, user, account)
+    return f"{account} ({left})" if left else account
 
 
 def _may_use(reservation, user, accounts):

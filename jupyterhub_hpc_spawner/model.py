@@ -36,6 +36,15 @@ class JobStatus:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What the batch system says of a request before it is made: the ``start``, which knows its time zone, or in its
+    own words why it would not start as it stands. Neither: it cannot say."""
+
+    start: datetime | None = None
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
 class Completed:
     """A command that ran to its end."""
 
@@ -80,13 +89,17 @@ class Reservation:
 @dataclass(frozen=True)
 class ClusterInfo:
     """What the form can offer. ``accounts`` and ``qos`` are by user name; of the options in ``untold`` the batch system
-    says nothing, so that users write them themselves."""
+    says nothing, so that users write them themselves.
+
+    ``balances`` are core-hours left by account and then by user, ``""`` for all of its users together.
+    """
 
     queues: tuple[Queue, ...] = ()
     accounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     qos: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
     untold: frozenset[str] = frozenset()
+    balances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def queue(self, name):
         """The queue of that name (of no name: the default one), or None."""
@@ -94,6 +107,11 @@ class ClusterInfo:
             if queue.name == name or (not name and queue.default):
                 return queue
         return None
+
+    def left(self, user, account):
+        """Core-hours that the user may still take from the account; None: no limit, or nobody tells."""
+        known = self.balances.get(account, {})
+        return min((known[name] for name in ("", user) if name in known), default=None)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,20 @@
 """What a request would cost and when it might start, from what is known already. Estimates, and named as such."""
+from dataclasses import dataclass
+from datetime import datetime
+
 from .limits import write
+
+AT_ONCE = 60
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the form says of a request. The place of ``{time}`` in ``wait`` is for ``start``, in the reader's zone."""
+
+    cost: str = ""
+    wait: str = ""
+    start: datetime | None = None
+    problem: str = ""
 
 
 def summary(values):
@@ -13,26 +28,90 @@ def summary(values):
     return ", ".join(words)
 
 
-def cost(options, info):
+def outlook(options, info, user):
+    """The Outlook by what the cluster tells everybody."""
+    account = _account(options, info, user)
+    left = balance(info, user, account)
+    cost = "; ".join(filter(None, (price(options, info), left and f"{left} on {account}")))
+    return Outlook(cost, wait(options, info), problem=_too_little(options, info, user))
+
+
+def by_estimate(found, estimate, title, now):
+    """The Outlook ``found`` with the word of the batch system itself, ``title``, on this very request."""
+    if estimate.refusal:
+        return Outlook(found.cost, problem=f"{title} would not start this as it stands: {estimate.refusal}")
+    if estimate.start is None:
+        return found
+    seconds = (estimate.start - now).total_seconds()
+    when = "at once" if seconds < AT_ONCE else f"at about {{time}}, in {_span(seconds)}"
+    return Outlook(found.cost, f"Would start {when} ({title}'s estimate)", estimate.start, found.problem)
+
+
+def brief(options, info):
+    """Price and wait, a line each, as short as a card has room for."""
+    return tuple(filter(None, (price(options, info, details=False), wait(options, info, details=False))))
+
+
+def price(options, info, details=True):
     """Node-hours and, where the cores are known, core-hours at most; "" where no walltime is known."""
     queue = info.queue(options.queue)
-    seconds = options.walltime or (queue and (queue.default_walltime or queue.max_walltime))
+    seconds = _seconds(options, queue)
     if not seconds:
         return ""
     node_hours = options.nodes * seconds / 3600
-    text = f"At most {_number(node_hours)} node-hours"
-    return text + (f", {_number(node_hours * options.cores)} core-hours" if options.cores else "")
+    words = [f"{'At most' if options.walltime else 'Up to'} {_hours(node_hours, 'node')}"]
+    words += [_hours(node_hours * options.cores, "core")] if options.cores else []
+    words += [] if options.walltime or not details else [f"in the {write('walltime', seconds)} that {queue.name} gives"]
+    return ", ".join(words)
 
 
-def wait(options, info):
+def wait(options, info, details=True):
     """Whether there are idle nodes for it now, "" where the cluster does not tell."""
     queue = info.queue(options.queue)
     if queue is None or not queue.total_nodes:
         return ""
-    state = f"{queue.idle_nodes} of {queue.total_nodes} nodes are idle"
-    if queue.idle_nodes >= options.nodes:
-        return f"Should start at once: {state} (estimate)"
-    return f"Will wait for nodes: {state} (estimate)"
+    start = "Should start at once" if queue.idle_nodes >= options.nodes else "Will wait for nodes"
+    state = f": {queue.idle_nodes} of {queue.total_nodes} nodes are idle" if details else ""
+    return f"{start}{state} (estimate)"
+
+
+def balance(info, user, account):
+    """``"1,200 core-hours left"``; "" where nobody tells."""
+    left = info.left(user, account)
+    return "" if left is None else f"{_hours(left, 'core')} left"
+
+
+def _too_little(options, info, user):
+    """A sentence where the account has not enough left, as far as that is known."""
+    account = _account(options, info, user)
+    left = info.left(user, account)
+    if left is None:
+        return ""
+    seconds = _seconds(options, info.queue(options.queue)) or 0
+    needed = options.nodes * (options.cores or 0) * seconds / 3600
+    if left > 0 and needed <= left:
+        return ""
+    return f"Too little is left on {account}" + (f" for {_hours(needed, 'core')}." if needed else ".")
+
+
+def _account(options, info, user):
+    """The one that is named, or the user's only one; "" where the batch system chooses."""
+    accounts = info.accounts.get(user, ())
+    return options.account or (accounts[0] if len(accounts) == 1 else "")
+
+
+def _seconds(options, queue):
+    """The walltime, the queue's own where none is chosen, or None."""
+    return options.walltime or (queue and (queue.default_walltime or queue.max_walltime))
+
+
+def _span(seconds):
+    """``"20 min"``, ``"3 h 20 min"``, ``"2 days 3 h"``."""
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "day" + "s" * (days != 1)), (hours, "h"), (minutes, "min")]
+    return " ".join(f"{number} {unit}" for number, unit in (parts[:2] if days else parts) if number)
 
 
 def _typed(name, value):
@@ -43,5 +122,7 @@ def _on(value):
     return str(value).lower() in ("true", "on", "1", "yes")
 
 
-def _number(value):
-    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+def _hours(number, unit):
+    """``"1,200 core-hours"``, ``"0.5 node-hours"``, ``"1 node-hour"``."""
+    text = f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
+    return f"{text} {unit}-hour" + "s" * (text != "1")

@@ -7,10 +7,10 @@ a job; a command that failed raises QueryError, which says nothing about any job
 A system is a frozen dataclass: its fields are what a site can set of it (``HPCSpawner.batch_settings``).
 """
 import re
-from typing import ClassVar, Mapping, Protocol
+from typing import ClassVar, Mapping, Protocol, runtime_checkable
 
 from ..errors import QueryError
-from ..model import ClusterInfo, Completed, JobRequest, JobStatus
+from ..model import ClusterInfo, Completed, Estimate, JobRequest, JobStatus
 
 
 class BatchSystem(Protocol):
@@ -73,6 +73,20 @@ class BatchSystem(Protocol):
 
     def unsupported(self) -> frozenset[str]:
         """The options that this system cannot express, ``nodes`` where a job has only one."""
+
+
+@runtime_checkable
+class StartEstimates(Protocol):
+    """What a batch system also has that can say when a request would start, before it is made."""
+
+    title: ClassVar[str]
+
+    def estimate_command(self, request: JobRequest) -> list[str]:
+        """Reads the script from its standard input, submits nothing and leaves nothing behind. Run as the user, with
+        times in UTC."""
+
+    def parse_estimate(self, completed: Completed) -> Estimate:
+        """QueryError where the system did not answer; its refusal is an answer."""
 
 
 def first_line(completed, pattern):

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import ClassVar
 
 from ..errors import ParseError, QueryError, SubmitError
-from ..model import JobState, JobStatus
+from ..model import Estimate, JobState, JobStatus
 from . import slurm_info
 from .base import first_line, own_words, require_success
 from .slurm_info import SEP, duration
@@ -63,6 +63,7 @@ REASONS = {
 # --overlap: the notebook holds the allocation already. --mem=0, no --exact: the step may use all of it.
 _STEP = ("srun", "--overlap", "--cpu-bind=none", "--mem=0", "--kill-on-bad-exit=0", "--export=ALL", "--input=none")
 
+_START = re.compile(r"^sbatch: Job \d+ to start at (\S+)", re.MULTILINE)
 _UNREACHABLE = re.compile("Unable to contact slurm controller|Socket timed out|Zero Bytes were transmitted")
 
 
@@ -71,6 +72,7 @@ class Slurm:
     """``mpi`` are values of ``srun --mpi=`` in the order to try: the first that suits the user's MPI is taken."""
 
     name: ClassVar[str] = "slurm"
+    title: ClassVar[str] = "Slurm"
     template: ClassVar[str] = "job/slurm.sh.j2"
     description: ClassVar[str] = ""
     mpi: tuple[str, ...] = ("pmi2", "pmix")
@@ -92,6 +94,19 @@ class Slurm:
 
     def parse_found(self, name, completed):
         return first_line(completed, r"(\d+)")
+
+    def estimate_command(self, request):
+        return ["sbatch", "--test-only"]
+
+    def parse_estimate(self, completed):
+        # Both answers are on standard error, and a site's plug-in may add lines to either.
+        words = own_words(completed)
+        if _UNREACHABLE.search(words):
+            raise QueryError(words[:500])
+        if completed.returncode != 0:
+            return Estimate(refusal=re.sub("(?m)^(sbatch: error|allocation failure): ", "", words)[:500])
+        start = _START.search(completed.stderr)
+        return Estimate(_time(start[1])) if start else Estimate()
 
     def status_command(self):
         # "-t all": a job that ended stays listed for MinJobAge, so its end comes with a state and not as silence.

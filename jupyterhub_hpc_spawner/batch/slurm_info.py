@@ -4,6 +4,7 @@ import re
 from ..errors import ParseError
 from ..model import ClusterInfo, Queue, Reservation
 from ..units import UnitError, parse_walltime
+from . import slurm_shares
 
 SEP = "\x1f"
 _QUEUE_FIELDS = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%s")
@@ -12,6 +13,7 @@ COMMANDS = {
     "partitions": ["scontrol", "show", "partition", "-o"],
     "accounts": ["sacctmgr", "-n", "-P", "show", "assoc", "format=User,Account,QOS"],
     "reservations": ["scontrol", "show", "reservation", "-o"],
+    "shares": slurm_shares.COMMAND,
 }
 
 
@@ -25,6 +27,7 @@ def parse(answers):
         qos=qos,
         reservations=_reservations(answers["reservations"]) if "reservations" in answers else (),
         untold=frozenset() if accounts else frozenset({"account"}),
+        balances=slurm_shares.parse_balances(answers["shares"]) if "shares" in answers else {},
     )
 
 

@@ -2,8 +2,10 @@
 import asyncio
 import time
 
+from ..batch.base import StartEstimates
 from ..errors import HPCSpawnerError, QueryError
 from ..model import ClusterInfo
+from . import estimates
 from .commands import base_environment, run
 from .owed import OwedCancels
 from .poller import Poller
@@ -27,6 +29,7 @@ class Cluster:
         self.env = {**base_environment(env), "TZ": "UTC"}
         self.poller = Poller(self._ask_status, self._ask_status_as, status_interval, log)
         self.info = ClusterInfo()
+        self.estimates = estimates.Estimates(self._estimate, log) if isinstance(system, StartEstimates) else None
         self.info_interval = info_interval
         self.timeout = timeout
         self._info_time = -float("inf")
@@ -116,9 +119,17 @@ class Cluster:
         return await asyncio.get_running_loop().run_in_executor(None, self.system.parse_status, completed)
 
     async def _ask_status_as(self, username):
-        env = {**self.helper.env, "TZ": "UTC"}
-        completed = await self.helper.run(username, self.system.status_command(), self.timeout, env=env)
+        completed = await self.helper.run(username, self.system.status_command(), self.timeout, env=self._user_env)
         return self.system.parse_status(completed)
+
+    async def _estimate(self, username, request, text):
+        completed = await self.helper.run(username, self.system.estimate_command(request),
+                                          min(self.timeout, estimates.TIMEOUT), stdin=text, env=self._user_env)
+        return self.system.parse_estimate(completed)
+
+    @property
+    def _user_env(self):
+        return {**self.helper.env, "TZ": "UTC"}
 
     async def _refresh_info(self):
         commands = self.system.info_commands()

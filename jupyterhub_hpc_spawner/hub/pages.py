@@ -1,6 +1,8 @@
 """What the browser asks for beside JupyterHub's own pages: our static files, and the form's check before a start."""
 import hashlib
 import json
+from dataclasses import asdict
+from datetime import datetime, timezone
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -11,8 +13,8 @@ from jupyterhub.utils import url_path_join
 from tornado import web
 
 from ..errors import ConfigError, OptionErrors
-from ..outlook import cost, wait
-from . import private
+from ..outlook import by_estimate, outlook
+from . import estimates, private
 
 TEMPLATES = Path(files("jupyterhub_hpc_spawner.templates"))
 STATIC = TEMPLATES / "static"
@@ -46,7 +48,7 @@ def _digest(name):
 class PreviewHandler(apihandlers.APIHandler):
     """``POST /hub/api/hpc-spawner/preview``: what is wrong with these options, what they cost, when they may start.
 
-    The same check as at the start, from what is known already: no command of the batch system, nothing is started.
+    The same check as at the start, from what is known already: nothing is started, and no command is waited for.
     """
 
     @web.authenticated
@@ -62,6 +64,7 @@ class PreviewHandler(apihandlers.APIHandler):
             raise web.HTTPError(400, "Not JSON") from None
         spawner = user.spawners[""]
         await spawner.apply_group_overrides()
+        await spawner.cluster.known_info(patience=0)
         try:
             options = spawner.parse_options(values)
         except OptionErrors as errors:
@@ -69,8 +72,17 @@ class PreviewHandler(apihandlers.APIHandler):
         except ConfigError as error:  # told to the administrator at every start, not at every key
             raise web.HTTPError(503, str(error)) from None
         else:
-            info = spawner.cluster.info
-            self.finish({"errors": {}, "cost": cost(options, info), "wait": wait(options, info)})
+            self.finish(_preview(spawner, options))
+
+
+def _preview(spawner, options):
+    """What is known of the request now; ``asking``: more may be known if one asks again in a moment."""
+    cluster = spawner.cluster
+    found = outlook(options, cluster.info, spawner.user.name)
+    estimate, asking = estimates.look(spawner, options)
+    if estimate is not None:
+        found = by_estimate(found, estimate, cluster.system.title, datetime.now(timezone.utc))
+    return {"errors": {}, **asdict(found), "start": found.start and found.start.timestamp(), "asking": asking}
 
 
 def register():

@@ -98,7 +98,9 @@ class HPCSpawner(BatchSpawnerBase):
         6, help="""Seconds between two questions to the batch system; one asks for all sessions. While all of them run
         and nobody waits, the pause is three times as long.""").tag(config=True)
     info_interval = Float(120, help="Seconds for which the form's view of the cluster is kept.").tag(config=True)
-
+    start_estimates = Bool(
+        True, help="""Ask the batch system, as the user, when what is filled in would start: in the background, at most
+        one question a second for the whole cluster, and less where it is slow. Only Slurm can say.""").tag(config=True)
     command_timeout = Float(
         60, help="Seconds after which a command of the batch system is given up; qsub, for one, may never answer."
     ).tag(config=True)

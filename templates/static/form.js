@@ -93,10 +93,11 @@
   let timer = 0;
   function check() {
     clearTimeout(timer);
-    timer = setTimeout(ask, 250);
+    timer = setTimeout(ask, 250, 1000);
   }
 
-  async function ask() {
+  // The batch system's own estimate comes later: ask again for it a few times, each after a longer pause.
+  async function ask(pause) {
     if (!root.dataset.preview) return;
     const number = ++asked;
     let answer;
@@ -111,7 +112,9 @@
     } catch (error) {
       return; // the start checks it all again, and says what is wrong
     }
-    if (number === asked) show(answer);
+    if (number !== asked) return;
+    show(answer);
+    if (answer.asking && pause <= 16000) timer = setTimeout(ask, pause, 2 * pause);
   }
 
   function show(answer) {
@@ -128,8 +131,25 @@
         control.closest("details").open = true;
       }
     }
-    outlook.textContent = [answer.wait, answer.cost].filter(Boolean).join(". ");
-    outlook.hidden = !outlook.textContent;
+    const wait = (answer.wait || "").replace("{time}", answer.start ? clock(new Date(answer.start * 1000)) : "");
+    tell({ problem: answer.problem, wait, cost: answer.cost });
+  }
+
+  // Only what is new: whoever has it read out hears nothing twice.
+  function tell(words) {
+    for (const [name, text] of Object.entries(words)) {
+      const line = outlook.querySelector(`.hpc-outlook-${name}`);
+      if (line.textContent !== (text || "")) line.textContent = text || "";
+      line.hidden = !text;
+    }
+    outlook.hidden = !Object.values(words).some(Boolean);
+  }
+
+  // In the reader's own zone; with the day, where it is not today.
+  function clock(time) {
+    const today = time.toDateString() === new Date().toDateString();
+    const day = today ? {} : { weekday: "short", day: "numeric", month: "short" };
+    return time.toLocaleString([], { ...day, hour: "2-digit", minute: "2-digit" });
   }
 
   function lock() {

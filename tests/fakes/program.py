@@ -14,6 +14,7 @@ def main(directory, system, program, *arguments):
     store = Store(directory)
     module = import_module(f"fakes.{system}")
     kind, function = module.PROGRAMS[program]
+    kind = getattr(module, "KINDS", {}).get((program, *arguments[:1]), kind)
     fault = store.read("faults").get(kind, "")
     store.log(program=program, kind=kind, argv=arguments, fault=fault)
     try:

@@ -17,7 +17,8 @@ FILES = {}
 MIN_JOB_AGE = 300
 LONG = ("job-name output error open-mode signal nodes ntasks-per-node partition account qos reservation constraint "
         "cpus-per-task mem gres time comment").split()
-TAKES = {**{f"--{name}": 1 for name in LONG}, "--no-requeue": 0, "--requeue": 0, "--parsable": 0}
+TAKES = {**{f"--{name}": 1 for name in LONG}, "--no-requeue": 0, "--requeue": 0, "--parsable": 0,
+         "--test-only": 0}
 WAITS = {"busy": "Resources", "priority": "Priority", "later": "BeginTime", "held": "JobHeldUser",
          "never": "PartitionConfig"}
 FAILED = "sbatch: error: Batch job submission failed: "
@@ -58,12 +59,29 @@ def sbatch(store, arguments):
 
     pairs, rest = long_options([*arguments, *directives(script, "#SBATCH")], TAKES, unknown)
     given = {name[2:]: value[0] if value else True for name, value in pairs}
+    if "test-only" in given:
+        return estimate(store, given)
     need(given.get("parsable") and not rest, 1, f"sbatch: error: what is {rest}?\n")
     fields = read(given)
     check(fields, given)
     record = store.add(script, env=dict(os.environ), **fields)
     store.start(record, sys.modules[__name__])
     return 0, f"{record['number']}\n", ""
+
+
+def estimate(store, given):
+    """``sbatch --test-only``: control has the seconds until the start, 0 if not set."""
+    try:
+        fields = read(given)
+        check(fields, given)
+    except Refusal as refusal:
+        code, _, words = refusal.answer
+        return code, "", words.replace(FAILED, "allocation failure: ")
+    if fields.get("never") == "PartitionConfig":
+        return 1, "", "allocation failure: Requested node configuration is not available\n"
+    start = time.localtime(time.time() + store.read("control").get("estimate", 0))
+    return 0, "", (f"sbatch: Job 4711 to start at {time.strftime('%Y-%m-%dT%H:%M:%S', start)} using {fields['cores']} "
+                   f"processors on nodes {NODES[0]} in partition {fields['queue']}\n")
 
 
 def read(given):
@@ -186,10 +204,14 @@ def scancel(store, arguments):
 
 PROGRAMS = {"sbatch": ("submit", sbatch), "squeue": ("status", squeue), "scancel": ("cancel", scancel),
             "srun": ("task", srun), "sinfo": ("info", slurm_info.sinfo), "sacctmgr": ("info", slurm_info.sacctmgr),
+            "sshare": ("info", slurm_info.sshare),
             "scontrol": ("show", slurm_info.scontrol)}
+KINDS = {("sbatch", "--test-only"): "estimate"}
 EMPTY = (0, "", "")
-REFUSED = {"submit": (1, "", f"{FAILED}Invalid account or account/partition combination specified\n"),
+REFUSED = {"estimate": (1, "", "allocation failure: Requested node configuration is not available\n"),
+           "submit": (1, "", f"{FAILED}Invalid account or account/partition combination specified\n"),
            "cancel": (210, "", "scancel: error: Kill job error on job id 1: Access/permission denied\n")}
 DOWN = {"submit": (1, "", f"{FAILED}{UNREACHABLE}\n"), "status": (1, "", f"slurm_load_jobs error: {UNREACHABLE}\n"),
+        "estimate": (1, "", f"allocation failure: {UNREACHABLE}\n"),
         "cancel": (8, "", f"scancel: error: Kill job error on job id 1: {UNREACHABLE}\n"),
         "info": (1, "", f"slurm_load_partitions: {UNREACHABLE}\n")}

@@ -50,6 +50,16 @@ def sacctmgr(store, arguments):
     return 0, "".join(f"{line}\n" for line in lines), ""
 
 
+def sshare(store, arguments):
+    store.expect(arguments, ["-a", "-P", "-n", "--format=Account,User,Partition,GrpTRESMins,GrpTRESRaw"])
+    me = pwd.getpwuid(os.getuid()).pw_name
+    lines = ["root||||cpu=6000,mem=0"]
+    for account in ACCOUNTS:
+        limit, used = ("cpu=72000", "cpu=6000,mem=0") if account == "geo" else ("", "cpu=0,mem=0")
+        lines += [f" {account}|||{limit}|{used}", f"  {account}|{me}|||{used}"]
+    return 0, "".join(f"{line}\n" for line in lines), ""
+
+
 def scontrol(store, arguments):
     if arguments[:2] == ["show", "hostnames"]:
         found = re.fullmatch(r"(\w+)\[(\d)-(\d)\]", arguments[2])

@@ -25,7 +25,7 @@ def sinfo(*rows):
     return SLURM.parse_info({"queues": Completed(("sinfo",), 0, text, "")})
 
 
-@pytest.mark.parametrize("name", ["queues", "partitions", "accounts", "reservations"])
+@pytest.mark.parametrize("name", ["queues", "partitions", "accounts", "reservations", "shares"])
 def test_the_captured_answers_are_those_to_our_own_commands(name):
     assert captured(f"slurm-22.05.8/info-{name}").argv == tuple(SLURM.info_commands()[name])
 

@@ -50,6 +50,7 @@ DOWN = {
     "cancel": ("slurm-22.05.8/scancel-no-controller", "openpbs-23.06.06/qdel-server-down",
                "gridengine-8.1.9/qdel-no-qmaster", "torque-6.1-master/qdel-no-server", "lsf-10.1/bkill-lsf-down",
                "htcondor-23.9.6/condor_rm-no-schedd"),
+    "estimate": ("slurm-22.05.8/estimate-no-controller",),
     "info": ("slurm-22.05.8/info-queues-no-controller", "openpbs-23.06.06/info-nodes-server-down",
              "htcondor-23.9.6/info-machines-no-collector"),
 }
@@ -104,6 +105,14 @@ def test_a_submission(toy, name, asked):
     # Held: no job of this test is to run.
     toy.control(hold="busy")
     assert_same(toy, name, numbers, f"#!/bin/bash\n{PREFIX[toy.name]} {asked}\nsleep 1\n")
+
+
+@pytest.mark.parametrize(("name", "asked"), flat({"slurm-22.05.8/estimate": {
+    "used-up": "--account=geo", "bad-directive": "--nonsense=1", "invalid-feature": "--constraint=nofeat",
+    "invalid-partition": "--partition=nopart", "too-many-nodes": "--nodes=9"}}))
+def test_an_estimate(toy, name, asked):
+    assert_same(toy, name, lambda text: numbers(text.replace("toy", "n")), f"#!/bin/bash\n#SBATCH {asked}\nhostname\n")
+    assert not toy.jobs()
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in DOWN.items() for name in names])

@@ -1,0 +1,90 @@
+"""What the form says of cost and wait."""
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, Queue
+from jupyterhub_hpc_spawner.options import Options
+from jupyterhub_hpc_spawner.outlook import Outlook, brief, by_estimate, outlook, price
+
+NOW = datetime(2026, 11, 21, 13, 45, tzinfo=timezone.utc)
+INFO = ClusterInfo(
+    queues=(Queue("normal", default=True, default_walltime=1800, max_walltime=86400, total_nodes=3, idle_nodes=2),
+            Queue("long", max_walltime=172800, total_nodes=3, idle_nodes=0), Queue("open")),
+    accounts={"alice": ("geo",), "bob": ("geo", "bio")}, balances={"geo": {"": 1200}, "bio": {"": 0}})
+
+
+def options(**values):
+    return Options.model_validate(values)
+
+
+@pytest.mark.parametrize("values, expected", [
+    ({"nodes": 2, "walltime": "4h", "cores": 8}, "At most 8 node-hours, 64 core-hours"),
+    ({"walltime": "1h"}, "At most 1 node-hour"),
+    ({"walltime": "30:00", "cores": 1}, "At most 0.5 node-hours, 0.5 core-hours"),
+    ({"nodes": 100, "walltime": "1d", "cores": 128}, "At most 2,400 node-hours, 307,200 core-hours"),
+    # The queue's own where none is chosen: its default, or its limit.
+    ({}, "Up to 0.5 node-hours, in the 00:30:00 that normal gives"),
+    ({"queue": "long", "cores": 2}, "Up to 48 node-hours, 96 core-hours, in the 2-00:00:00 that long gives"),
+    ({"queue": "open"}, ""), ({"queue": "unheard-of"}, ""),
+])
+def test_the_price_is_the_most_that_it_can_be(values, expected):
+    assert price(options(**values), INFO) == expected
+
+
+@pytest.mark.parametrize("values, expected", [
+    ({"nodes": 2}, "Should start at once: 2 of 3 nodes are idle (estimate)"),
+    ({"nodes": 3}, "Will wait for nodes: 2 of 3 nodes are idle (estimate)"),
+    ({"queue": "open"}, ""),
+])
+def test_idle_nodes_tell_whether_it_will_wait(values, expected):
+    assert outlook(options(**values), INFO, "alice").wait == expected
+
+
+def test_a_card_has_both_without_details():
+    assert brief(options(walltime="1h"), INFO) == ("At most 1 node-hour", "Should start at once (estimate)")
+    assert brief(options(queue="long"), INFO) == ("Up to 48 node-hours", "Will wait for nodes (estimate)")
+    assert brief(options(queue="open"), INFO) == ()
+
+
+@pytest.mark.parametrize("user, values, expected", [
+    ("alice", {"walltime": "1h"}, "At most 1 node-hour; 1,200 core-hours left on geo"),
+    ("alice", {"queue": "open"}, "1,200 core-hours left on geo"),
+    ("bob", {"walltime": "1h"}, "At most 1 node-hour"),
+    ("bob", {"walltime": "1h", "account": "geo"}, "At most 1 node-hour; 1,200 core-hours left on geo"),
+])
+def test_what_is_left_on_the_account_where_it_is_known_which_pays(user, values, expected):
+    assert outlook(options(**values), INFO, user).cost == expected
+
+
+@pytest.mark.parametrize("values, expected", [
+    ({"account": "geo", "nodes": 3, "walltime": "50h", "cores": 8}, ""),
+    ({"account": "geo", "nodes": 3, "walltime": "51h", "cores": 8}, "Too little is left on geo for 1,224 core-hours."),
+    ({"account": "geo", "nodes": 3, "walltime": "51h"}, ""),
+    ({"account": "bio", "walltime": "1h"}, "Too little is left on bio."),
+    ({"account": "other", "nodes": 3, "walltime": "51h", "cores": 8}, ""),
+])
+def test_more_than_is_left_is_a_problem(values, expected):
+    assert outlook(options(**values), INFO, "bob").problem == expected
+
+
+@pytest.mark.parametrize("seconds, expected", [
+    (-5, "Would start at once (Slurm's estimate)"), (59, "Would start at once (Slurm's estimate)"),
+    (1200, "Would start at about {time}, in 20 min (Slurm's estimate)"),
+    (12000, "Would start at about {time}, in 3 h 20 min (Slurm's estimate)"),
+    (10800, "Would start at about {time}, in 3 h (Slurm's estimate)"),
+    (90000, "Would start at about {time}, in 1 day 1 h (Slurm's estimate)"),
+    (180000, "Would start at about {time}, in 2 days 2 h (Slurm's estimate)"),
+])
+def test_the_systems_own_estimate_comes_before_ours(seconds, expected):
+    known = Outlook("cheap", "idle nodes", problem="broke")
+    start = NOW + timedelta(seconds=seconds)
+    assert by_estimate(known, Estimate(start), "Slurm", NOW) == Outlook("cheap", expected, start, "broke")
+
+
+def test_a_refusal_is_the_problem_and_no_wait():
+    found = by_estimate(Outlook("cheap", "idle nodes"), Estimate(refusal="no such thing"), "Slurm", NOW)
+    assert found == Outlook("cheap", problem="Slurm would not start this as it stands: no such thing")
+
+
+def test_a_system_that_cannot_say_changes_nothing():
+    assert by_estimate(Outlook("cheap", "idle"), Estimate(), "Slurm", NOW) == Outlook("cheap", "idle")
