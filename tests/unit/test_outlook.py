@@ -1,10 +1,13 @@
 """What the form says of cost and wait."""
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from jupyterhub_hpc_spawner import form
 from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, Queue
-from jupyterhub_hpc_spawner.options import Options
+from jupyterhub_hpc_spawner.options import Options, Policy, Profile
 from jupyterhub_hpc_spawner.outlook import Outlook, brief, by_estimate, outlook, price
+from jupyterhub_hpc_spawner.script import make_templates
 
 NOW = datetime(2026, 11, 21, 13, 45, tzinfo=timezone.utc)
 INFO = ClusterInfo(
@@ -44,6 +47,25 @@ def test_a_card_has_both_without_details():
     assert brief(options(walltime="1h"), INFO) == ("At most 1 node-hour", "Should start at once (estimate)")
     assert brief(options(queue="long"), INFO) == ("Up to 48 node-hours", "Will wait for nodes (estimate)")
     assert brief(options(queue="open"), INFO) == ()
+
+
+@pytest.mark.parametrize("last, limits, expected", [
+    ({}, {}, ["Up to 2 node-hours", "Will wait for nodes (estimate)"]),
+    ({"walltime": "3h"}, {}, ["At most 3 node-hours", "Should start at once (estimate)",
+                              "Up to 2 node-hours", "Will wait for nodes (estimate)"]),
+    # What would be refused has none; a site's limit is the walltime where none is chosen.
+    ({"queue": "unheard-of"}, {"walltime": 900}, ["At most 1 node-hour", "Will wait for nodes (estimate)"]),
+    ({"nodes": "<b>"}, {"nodes": 2}, []),
+])
+def test_the_cards_of_the_form_have_it_for_last_time_and_each_preset(last, limits, expected):
+    policy = Policy(profiles={"wide": Profile({"nodes": 4})}, limits=limits)
+    html = form.render(make_templates(), policy, INFO, "alice", last, {})
+    assert re.findall('hpc-card-outlook">(.*?)</span>', html) == expected
+
+
+def test_the_accounts_say_what_is_left():
+    html = form.render(make_templates(), Policy(), INFO, "bob", {}, {})
+    assert ">geo (1,200 core-hours left)<" in html and ">bio (0 core-hours left)<" in html
 
 
 @pytest.mark.parametrize("user, values, expected", [
