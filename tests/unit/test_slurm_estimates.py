@@ -77,7 +77,8 @@ def balances(*lines):
 
 def test_a_real_clusters_balances():
     found = parse_balances(captured("slurm-22.05.8/info-shares"))
-    assert found == {"geo": {"": 1200, "alice": 100}}, "bio has limits on something else"
+    left = (72000 - 11) / 60
+    assert found == {"geo": {"": left, "alice": 100}, "ice": {"": left}}, "ice is below geo; bio has other limits"
 
 
 def test_where_nobody_set_a_limit_nothing_is_said():
