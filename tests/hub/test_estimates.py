@@ -25,13 +25,15 @@ def hub(environment, make_toy_hub, tmp_path_factory):
     hub = make_toy_hub(tmp_path_factory.mktemp("estimates"), environment, "slurm", {})
     with open(hub.directory / "jupyterhub_config.py", "a") as config:
         config.write(PROFILES)
-    hub.start()
-    hub.add_user(hub.user)
-    token = hub.user_token(hub.user)
-    wait_for(lambda: settled(hub, {}, token)["wait"], 60, lambda: "the Hub learns nothing of the cluster", pause=0.3)
-    yield hub
-    hub.clean()
-    hub.stop()
+    try:
+        hub.start()
+        hub.add_user(hub.user)
+        token = hub.user_token(hub.user)
+        wait_for(lambda: settled(hub, {}, token)["wait"], 60, lambda: "the Hub learns nothing of Slurm", pause=0.3)
+        yield hub
+    finally:
+        hub.clean()
+        hub.stop()
 
 
 @pytest.fixture(scope="module")
