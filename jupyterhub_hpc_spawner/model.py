@@ -22,6 +22,11 @@ class JobStatus:
     ``code`` is its own word for the state, ``reason`` its own word for why; ``explanation`` says that in
     plain words. ``can_start`` is False where the job will wait for ever as it stands. ``host`` is the node
     that runs the job script. ``start_estimate`` knows its time zone, ``time_left`` is in seconds.
+
+    ``ahead`` is the number of waiting jobs that come before it in ``queue``, as far as order decides: jobs that
+    cannot start as they stand, or wait for something of their own (a time, another job, a limit of their user), do not
+    count, and have no place themselves. None where the batch system does not tell the order. Without a ``queue``,
+    ``ahead`` counts the jobs of all queues.
     """
 
     state: JobState
@@ -33,6 +38,8 @@ class JobStatus:
     nodes: str = ""
     start_estimate: datetime | None = None
     time_left: int | None = None
+    queue: str = ""
+    ahead: int | None = None
 
 
 @dataclass(frozen=True)

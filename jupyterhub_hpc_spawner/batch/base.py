@@ -7,6 +7,7 @@ a job; a command that failed raises QueryError, which says nothing about any job
 A system is a frozen dataclass: its fields are what a site can set of it (``HPCSpawner.batch_settings``).
 """
 import re
+from collections import Counter
 from typing import ClassVar, Mapping, Protocol, runtime_checkable
 
 from ..errors import QueryError
@@ -93,6 +94,17 @@ def first_line(completed, pattern):
     """The first group of the first line of a good answer that is the pattern from end to end, or None."""
     found = re.search(rf"^\s*(?:{pattern})\s*$", require_success(completed).stdout, re.MULTILINE)
     return found and found[1]
+
+
+def places(waiting):
+    """{job id: (queue, number of jobs ahead of it there)} of ``waiting``: (rank, job id, its queues), the smallest rank
+    first. A job of several queues stands in line in each; its own place is the best of them."""
+    standing, found = Counter(), {}
+    for _, job_id, queues in sorted(waiting):
+        queue = min(queues, key=standing.__getitem__)
+        found[job_id] = queue, standing[queue]
+        standing.update(queues)
+    return found
 
 
 def own_words(completed):

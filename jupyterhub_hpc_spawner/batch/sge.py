@@ -137,7 +137,7 @@ def _jobs(root):
     jobs = {}
     for job_id, found in entries.items():
         jobs[job_id] = _status(found, ahead)
-        # Waiting jobs are listed by priority.
+        # Waiting jobs are listed by priority, and belong to no queue before they start.
         ahead += jobs[job_id].code == "qw"
     return jobs
 
@@ -146,23 +146,25 @@ def _status(entries, ahead):
     code = entries[0].findtext("state", "")
     state = state_of(code)
     master = next((entry for entry in entries if entry.findtext("master") == "MASTER"), entries[0])
-    hosts = [_host(entry) for entry in (master, *entries)]
+    hosts = [_place(entry)[1] for entry in (master, *entries)]
     explanation, can_start = "", True
     if state == JobState.PENDING:
-        explanation, can_start = _explain(code, ahead)
+        explanation, can_start = _explain(code)
     return JobStatus(state=state, code=code, explanation=explanation, can_start=can_start,
                      reason=code if state == JobState.PENDING and not can_start else "",
+                     ahead=ahead if code == "qw" else None, queue=_place(master)[0],
                      host=hosts[0], nodes=" ".join(dict.fromkeys(filter(None, hosts))))
 
 
-def _explain(code, ahead):
+def _explain(code):
     if "E" in code:
         return "it could not be started on its node; qstat -j says why", False
     if "h" in code:
         return "held", False
-    return (f"{ahead} waiting jobs are ahead of it" if ahead > 1 else "one waiting job is ahead of it" if ahead
-            else "next in line"), True
+    return "", True
 
 
-def _host(entry):
-    return (entry.findtext("queue_name") or "").partition("@")[2]
+def _place(entry):
+    """(queue, host); "" before the start."""
+    queue, _, host = (entry.findtext("queue_name") or "").partition("@")
+    return queue, host

@@ -12,10 +12,10 @@ from typing import ClassVar
 from ..errors import ParseError, QueryError, SubmitError
 from ..model import Estimate, JobState, JobStatus
 from . import slurm_info
-from .base import first_line, own_words, require_success
+from .base import first_line, own_words, places, require_success
 from .slurm_info import SEP, duration
 
-_STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L")
+_STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L", "%P", "%Q")
 
 # https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES; while COMPLETING, processes may still be there.
 _STATES = {
@@ -30,10 +30,11 @@ STATES = {code: state for state, codes in _STATES.items() for code in codes.spli
 # https://slurm.schedmd.com/job_reason_codes.html; False: the job waits for ever as it stands.
 REASONS = {
     "None": ("", True),
-    "Priority": ("other jobs are ahead in this queue", True),
-    "Resources": ("next in line, waiting for nodes to become free", True),
+    "Priority": ("jobs with a higher priority come first", True),
+    "Resources": ("waiting for nodes to become free", True),
     "BeginTime": ("waiting for its start time", True),
     "Dependency": ("waiting for another job", True),
+    "DependencyNeverSatisfied": ("the job it waits for did not end well", False),
     "Cleaning": ("being cleaned up after a requeue", True),
     "ReqNodeNotAvail": ("some requested nodes are down or reserved", True),
     "Reservation": ("waiting for its reservation to begin", True),
@@ -53,12 +54,14 @@ REASONS = {
     "QOSNotAllowed": ("the quality of service may not be used in this queue", False),
     "JobHeldUser": ("held by its owner", False),
     "JobHeldAdmin": ("held by an administrator", False),
+    "JobHoldMaxRequeue": ("held: it was put back into the queue too often", False),
     "QOSMaxWallDurationPerJobLimit": ("the walltime is longer than the quality of service allows", False),
     "AssocMaxWallDurationPerJobLimit": ("the walltime is longer than the account allows", False),
     "AssocGrpCPUMinutesLimit": ("the account has used up its core hours", False),
     "NodeDown": ("a node it needs is down", True),
 }
-
+# What a job waits for by itself: others need not wait for it, and order does not decide when it starts.
+_APART = re.compile("BeginTime|Dependency|Reservation|Assoc|QOS|Max|JobArrayTaskLimit")
 
 # --overlap: the notebook holds the allocation already. --mem=0, no --exact: the step may use all of it.
 _STEP = ("srun", "--overlap", "--cpu-bind=none", "--mem=0", "--kill-on-bad-exit=0", "--export=ALL", "--input=none")
@@ -116,15 +119,11 @@ class Slurm:
         require_success(completed)
         if completed.stderr.strip().startswith("slurm_load_jobs error"):
             raise QueryError(completed.stderr.strip()[:500])
-        jobs = {}
-        for line in completed.stdout.split("\n"):
-            fields = line.split(SEP)
-            if not line:
-                continue
-            if len(fields) != len(_STATUS_FIELDS):
-                raise ParseError("a line without the requested fields", completed)
-            jobs[fields[0]] = _status(*fields[1:])
-        return jobs
+        rows = [line.split(SEP) for line in completed.stdout.split("\n") if line]
+        if any(len(row) != len(_STATUS_FIELDS) for row in rows):
+            raise ParseError("a line without the requested fields", completed)
+        line = places(filter(None, map(_in_line, rows)))
+        return {row[0]: _status(*row[1:7], *line.get(row[0], (row[7], None))) for row in rows}
 
     def cancel_command(self, job_id):
         return ["scancel", job_id]
@@ -151,16 +150,30 @@ class Slurm:
         return frozenset()
 
 
-def _status(code, reason, host, nodes, start, left):
-    # A reason may carry details: "ReqNodeNotAvail, UnavailableNodes:n1".
-    words, can_start = REASONS.get(reason.partition(",")[0], (reason, True))
+def _in_line(row):
+    """(rank, id, partitions) of a job that waits for its turn. An array's waiting tasks are one line, and one job."""
+    job_id, code, reason, *_, partitions, priority = row
+    waits = code == "PENDING" and _explain(reason)[1] and not _APART.match(reason)
+    if not waits or not re.fullmatch("[0-9]{1,20}", priority):
+        return None
+    number = re.match("[0-9]{0,20}", job_id).group()
+    return (-int(priority), int(number or 0)), job_id, tuple(dict.fromkeys(partitions.split(",")))
+
+
+def _explain(reason):
+    """(plain words, whether it can start); a reason may carry details: "ReqNodeNotAvail, UnavailableNodes:n1"."""
+    return REASONS.get(reason.partition(",")[0], (reason, True))
+
+
+def _status(code, reason, host, nodes, start, left, queue, ahead):
+    words, can_start = _explain(reason)
     state = STATES.get(code, JobState.UNKNOWN)
     return JobStatus(
         state=state, code=code, reason="" if reason == "None" else reason,
         can_start=can_start or state != JobState.PENDING, explanation=words if state == JobState.PENDING else "",
         host="" if host == "n/a" else host, nodes=nodes,
         start_estimate=_time(start) if state == JobState.PENDING else None,
-        time_left=duration(left),
+        time_left=duration(left), queue=queue, ahead=ahead,
     )
 
 

@@ -19,6 +19,7 @@ class _Watched:
     owner: str
     since: float
     status: JobStatus = _UNASKED
+    asked: float = 0
     missing: int = 0
     ending: bool = False
 
@@ -74,6 +75,11 @@ class Poller:
         watched = self._watched.get(job_id)
         return watched.status if watched else _UNASKED
 
+    def asked(self, job_id):
+        """When the question was put that the status answers, in seconds since 1970."""
+        watched = self._watched.get(job_id)
+        return watched.asked if watched else 0
+
     async def next_round(self):
         """Wait for the next question to have been answered, or to have failed."""
         await self._round.wait()
@@ -111,6 +117,7 @@ class Poller:
             await first_of(asyncio.sleep(pause), self._wanted.wait())
 
     async def _ask_once(self):
+        asked = time.time()
         try:
             jobs = await self._ask()
         except Exception as error:  # whatever it is, the sessions must be asked for again
@@ -120,7 +127,7 @@ class Poller:
             self._log.info("The batch system answers again, after %d failures", self.failures)
         self.failures, self.error = 0, ""
         for job_id, watched in self._watched.items():
-            self._update(watched, jobs.get(job_id))
+            self._update(watched, jobs.get(job_id), asked)
         await self._ask_owners([job_id for job_id, watched in self._watched.items() if watched.missing >= 2])
 
     def _failed(self, error):
@@ -132,12 +139,12 @@ class Poller:
             self._log.warning("The batch system could not be asked (%d times now); every session keeps its last "
                               "known state: %s", self.failures, error)
 
-    def _update(self, watched, status):
+    def _update(self, watched, status, asked):
         if status is not None:
             watched.missing = 0
             if status.state == JobState.UNKNOWN and status.code != watched.status.code:
                 self._log.warning("The batch system gives a job the state %r, which is not in the table", status.code)
-            watched.status = status
+            watched.status, watched.asked = status, asked
         elif self._clock() - watched.since > self.interval:
             watched.missing += 1
 
@@ -145,7 +152,7 @@ class Poller:
         """Of the jobs that the Hub does not see: what their owners are told."""
         missing = [job_id for job_id in missing if self._watched[job_id].status.state != JobState.FINISHED]
         owners = {self._watched[job_id].owner for job_id in missing}
-        free = asyncio.Semaphore(_OWNERS_AT_ONCE)
+        free, asked = asyncio.Semaphore(_OWNERS_AT_ONCE), time.time()
 
         async def ask(owner):
             async with free:
@@ -154,16 +161,17 @@ class Poller:
         answers = dict(zip(owners, await asyncio.gather(*map(ask, owners), return_exceptions=True)))
         for job_id in missing:
             if watched := self._watched.get(job_id):
-                self._update_by_owner(job_id, watched, answers[watched.owner])
+                self._update_by_owner(job_id, watched, answers[watched.owner], asked)
 
-    def _update_by_owner(self, job_id, watched, answer):
+    def _update_by_owner(self, job_id, watched, answer, asked):
         if isinstance(answer, BaseException):
             unexpected = None if isinstance(answer, HPCSpawnerError) else answer
             self._log.warning("Whether job %s has ended is not known: %s", job_id, answer, exc_info=unexpected)
         elif job_id not in answer:
             watched.status = replace(watched.status, state=JobState.FINISHED, code=watched.status.code or "GONE")
         else:
-            watched.status = answer[job_id]
+            # Owners see their own jobs alone: nobody knows what is ahead of them.
+            watched.status, watched.asked = replace(answer[job_id], ahead=None), asked
             if not self._blind:
                 self._blind = True
                 self._log.error("The Hub's account does not see job %s of %s, which is there: the batch system hides "

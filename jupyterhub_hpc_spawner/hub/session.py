@@ -12,6 +12,8 @@ from .failures import StartFailed
 
 PHASES = ("started", "listening", "failed", "ended")
 LOG_LINES = 30
+# What stays true of a step when the Hub was restarted.
+KEPT = ("nodes", "queue", "runtimes")
 
 
 @dataclass
@@ -34,6 +36,7 @@ class SessionState:
     directory: str
     digest: str
     job_id: str = ""
+    steps: list = field(default_factory=list)
     phases: list = field(default_factory=list)
     address: str = ""
     port: int = 0
@@ -47,33 +50,39 @@ def new_name():
 
 
 class Session:
-    """``events`` are the waiting page's lines, oldest first; ``news`` wakes whoever waits for the next."""
+    """``state.steps`` are the waiting page's steps, oldest first: of each the last that was told, and since when it is.
 
-    def __init__(self, state, log):
+    ``news`` wakes whoever waits for the next; ``save`` is called when a step begins.
+    """
+
+    def __init__(self, state, log, save=None):
         self.state = state
         self.log = log
+        self.save = save
         self.secret = ""
-        self.events = []
         self.message = ""
         self.over = False
         self.extra = None
+        self.heard = 0
         self.news = asyncio.Event()
 
     @classmethod
-    def new(cls, root, log):
+    def new(cls, root, log, save=None):
         name = new_name()
         secret = credentials.new_secret()
-        session = cls(SessionState(name, f"{root}/{name}", credentials.digest(secret)), log)
+        session = cls(SessionState(name, f"{root}/{name}", credentials.digest(secret)), log, save)
         session.secret = secret
         return session
 
     @classmethod
-    def load(cls, state, log):
-        session = cls(SessionState(**state), log)
+    def load(cls, state, log, save=None):
+        session = cls(SessionState(**state), log, save)
         # What was on its way to the batch system when the Hub ended has no id: it ends with the session's job.
         session.state.extra = [ExtraJob(**job) for job in session.state.extra if job["job_id"]]
         if session.state.job_id:
-            session.tell(25, f"The Hub was restarted and has found job {session.state.job_id} again.", "queue")
+            last = session.state.steps[-1] if session.state.steps else {"progress": 25, "step": "queue"}
+            session.tell(last["progress"], f"The Hub was restarted and has found job {session.state.job_id} again.",
+                         last["step"], **{name: last[name] for name in KEPT if name in last})
         else:
             session.tell(5, "The Hub was restarted while the job was submitted; it is looked for.")
         return session
@@ -86,10 +95,17 @@ class Session:
 
     def tell(self, progress, message, step="submit", **facts):
         """A line for the waiting page (percent, text, step); the same line twice in a row is one."""
-        if not self.events or self.events[-1]["message"] != message:
-            self.events.append({"progress": progress, "message": message, "step": step, "time": time.time(),
-                                **facts})
-            self._wake()
+        steps, now = self.state.steps, time.time()
+        last = steps[-1] if steps else {"step": None}
+        same = last["step"] == step
+        event = {"progress": progress, "message": message, "step": step, "time": now,
+                 "since": last["since"] if same else now, "job_id": self.state.job_id, **facts}
+        if same and {**last, "time": now} == event:
+            return
+        steps[-1 if same else len(steps):] = [event]
+        if not same and self.save and self.state.job_id:
+            self.save()
+        self._wake()
 
     def report(self, report, peer):
         """Take a report from the job; ``peer`` is the address that it came from.
@@ -100,6 +116,7 @@ class Session:
         if self.has(report.phase):
             return
         self.state.phases.append(report.phase)
+        self.heard = time.time()
         address = str(report.address)
         self.state.relayed = ipaddress.ip_address(peer) != report.address
         if report.phase == "started":
@@ -122,7 +139,8 @@ class Session:
                     return status.host, self.state.port
             if self.has("failed") or self.has("ended") or status.state == JobState.FINISHED:
                 raise StartFailed.job_ended(self.state.job_id, status, self.message)
-            self._tell_status(status)
+            if poller.asked(self.state.job_id) > self.heard:  # what the job said since is newer than an older answer
+                self._tell_status(status)
             await self._next(poller)
 
     async def ended(self, poller):
@@ -131,30 +149,53 @@ class Session:
             await self._next(poller)
 
     async def follow(self):
-        """The events there are, and then each as it comes."""
-        seen = 0
+        """The steps there are, and then each line as it comes."""
+        steps, at, told = self.state.steps, 0, None
         while True:
             news = self.news
-            while seen < len(self.events):
-                yield self.events[seen]
-                seen += 1
+            while at < len(steps):
+                if steps[at] is not told:
+                    told = steps[at]
+                    yield dict(told)
+                if at + 1 == len(steps):
+                    break
+                at += 1
             await news.wait()
 
     def _tell_status(self, status):
+        """What the batch system's answer changes; an answer that is older than the job's last word changes nothing."""
+        job, last = f"Job {self.state.job_id}", self.state.steps[-1]
         if status.state == JobState.PENDING:
-            if status.can_start:
-                why = f": {status.explanation}" if status.explanation else ""
-                when = f" Expected to start at {_local(status.start_estimate)}." if status.start_estimate else ""
-                self.tell(30, f"Job {self.state.job_id} is waiting in the queue{why}.{when}", "queue",
-                          estimate=status.start_estimate and status.start_estimate.timestamp())
-            else:
-                self.tell(30, f"Job {self.state.job_id} will never start as it stands: {status.explanation} "
-                              f"({status.reason}). Cancel it and change the request.", "queue")
-        elif status.state == JobState.RUNNING and not self.has("started"):
-            where = status.nodes or status.host
-            self.tell(50, f"Job {self.state.job_id} has its nodes ({where}) and is starting.", "node")
+            self._tell_waiting(status, job)
         elif status.state == JobState.SUSPENDED:
-            self.tell(50, f"Job {self.state.job_id} is suspended by the batch system.", "node")
+            step = last["step"] if last["step"] in ("node", "server") else "node"
+            self.tell(50, f"{job} is suspended by the batch system, and goes on when that resumes it.", step,
+                      suspended=True)
+        elif status.state == JobState.RUNNING:
+            nodes = status.nodes or status.host
+            if not self.has("started"):
+                self.tell(50, f"{job} has its nodes ({nodes}) and is starting.", "node", nodes=nodes)
+            elif last.get("suspended"):
+                self.tell(60, f"{job} goes on; the server is starting.", "server", nodes=nodes)
+            else:
+                self.tell(last["progress"], last["message"], last["step"], nodes=nodes)
+
+    def _tell_waiting(self, status, job):
+        begun = [event for event in self.state.steps if event["step"] in ("node", "server")]
+        if self.has("started"):
+            self.state.phases.remove("started")  # it will be, once more
+        where = f"{job} was put back into the queue" if begun else f"{job} is waiting in the queue"
+        if status.can_start:
+            why = "; ".join(filter(None, [place(status), status.explanation]))
+            text = f"{where}: {why}." if why else f"{where}."
+            when = f" Expected to start at {local(status.start_estimate)}." if status.start_estimate else ""
+        else:
+            why = f"{status.explanation} ({status.reason})"
+            text = f"{job} will never start as it stands: {why}."
+            when = " Cancel it and change the request."
+        self.tell(30, text + when, "queue", text=text, why=why and f"{why[0].upper()}{why[1:]}.", queue=status.queue,
+                  ahead=status.ahead, can_start=status.can_start, reason=status.reason, explanation=status.explanation,
+                  estimate=status.start_estimate and status.start_estimate.timestamp())
 
     def _wake(self):
         self.news.set()
@@ -164,6 +205,16 @@ class Session:
         await first_of(self.news.wait(), poller.next_round())
 
 
-def _local(time):
+def place(status):
+    """How many jobs are ahead, in words; "" where nobody knows."""
+    if status.ahead is None:
+        return ""
+    where = f" in queue {status.queue}" if status.queue else ""
+    if not status.ahead:
+        return f"it is next in line{where}"
+    return f"{status.ahead} jobs are ahead of it{where}" if status.ahead > 1 else f"1 job is ahead of it{where}"
+
+
+def local(time):
     """In the Hub's own time zone, with its name: batch systems are asked in UTC."""
     return f"{time.astimezone():%Y-%m-%d %H:%M %Z}"

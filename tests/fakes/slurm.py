@@ -177,10 +177,11 @@ def squeue(store, arguments):
     for job in store.jobs():
         if job["state"] == "ended" and time.time() - job["ended"] > MIN_JOB_AGE:
             continue
-        started = job["started"] or job.get("estimate")
+        started = job["started"] or job.get("estimate") or store.read("control").get("estimate")
         running = job["state"] in ("running", "suspended", "ending")
         values = {
-            "i": f"{job['number']}", "T": code(store, job), "r": job.get("reason") or reason(job),
+            "P": job["queue"], "Q": str(job.get("priority", 1000000 - job["number"])), "i": f"{job['number']}",
+            "T": code(store, job), "r": job.get("reason") or reason(job),
             "B": job["hosts"][0] if job["hosts"] else "n/a", "N": slurm_info.host_list(job["hosts"]),
             "j": job["name"],
             "S": time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(started)) if started else "N/A",

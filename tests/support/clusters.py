@@ -93,7 +93,7 @@ class SlurmCluster(Cluster):
     system = "slurm"
     nodes = ("n1", "n2", "n3")
     two_nodes = {"nodes": 2, "cores": 2, "account": "geo"}
-    queued = ("next in line", "other jobs are ahead")
+    queued = ("next in line", "ahead of it")
     form = {"queue": ["normal", "debug", "low"], "account": ["bio", "geo"], "qos": ["normal", "short"], "nodes": "3",
             "node_type": ["mc", "himem"], "gpus": "2", "gpu_type": ["a100"], "cores": "4"}
     refusals = (

@@ -1,6 +1,7 @@
 """One question for all jobs; a job has ended only when the batch system says so or twice no longer knows it."""
 import asyncio
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -215,6 +216,16 @@ async def test_a_job_that_only_its_owner_is_shown_lives(world, caplog):
     world.owners["alice"] = {}
     await world.answer({})
     assert world.states("7") == [JobState.FINISHED]
+
+
+async def test_a_place_that_only_the_owner_is_told_is_none(world):
+    world.poller.watch("7", "alice")
+    world.owners = {"alice": {"7": replace(PENDING, ahead=0)}}
+    for _ in range(4):
+        await world.answer({})
+    assert world.poller.status("7") == PENDING
+    await world.answer({"7": replace(PENDING, ahead=3)})
+    assert world.poller.status("7").ahead == 3
 
 
 async def test_a_job_is_not_gone_while_its_owner_cannot_be_asked(world, caplog):

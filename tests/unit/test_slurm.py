@@ -20,11 +20,13 @@ def answer(stdout="", returncode=0, stderr="", argv=("squeue",)):
 
 def status(name):
     """The parsed jobs of a captured answer, as they would come to our command."""
-    return SLURM.parse_status(print_jobs(read_jobs(captured(f"slurm-22.05.8/{name}")), SLURM.status_command()))
+    jobs = [{"P": "normal", "Q": "1", **job} for job in read_jobs(captured(f"slurm-22.05.8/{name}"))]
+    return SLURM.parse_status(print_jobs(jobs, SLURM.status_command()))
 
 
 def one_job(**fields):
-    job = dict(i="7", T="RUNNING", r="None", B="n1", N="n[1-2]", S="2026-11-21T10:06:19", L="9:58", j="jupyter-x")
+    job = dict(i="7", T="RUNNING", r="None", B="n1", N="n[1-2]", S="2026-11-21T10:06:19", L="9:58", j="jupyter-x",
+               P="normal", Q="1")
     return SLURM.parse_status(print_jobs([{**job, **fields}], SLURM.status_command()))["7"]
 
 
@@ -78,7 +80,8 @@ def test_every_captured_job_is_in_the_answer_once():
     "unit" + SEPARATOR + "separator", "\n\n", "we ird:é|1", "a\x1eb", "",
 ])
 def test_no_users_job_name_changes_what_is_read_of_another_job(name):
-    job = dict(i="7", T="RUNNING", r="None", B="n1", N="n1", S="2026-11-21T10:06:19", L="9:58", j="jupyter-x")
+    job = dict(i="7", T="RUNNING", r="None", B="n1", N="n1", S="2026-11-21T10:06:19", L="9:58", j="jupyter-x",
+               P="normal", Q="1")
     jobs = SLURM.parse_status(print_jobs([job, {**job, "i": "8", "j": name}], SLURM.status_command()))
     assert set(jobs) == {"7", "8"} and jobs["7"].state == jobs["8"].state == RUNNING and jobs["7"].host == "n1"
 
