@@ -40,6 +40,16 @@ def add_pages(spawner):
         private.add_pages(spawner, str(PAGES), hpc_static=partial(static_url, spawner.hub.base_url))
 
 
+def last_failure(spawner, templates):
+    """Why the last start failed, for the top of the form; "" where it did not, or JupyterHub says it there already."""
+    failure, request = private.kept_failure(spawner), getattr(spawner.handler, "request", None)
+    if failure is None or request is None or request.method != "GET":
+        return ""
+    said = templates.get_template("pages/hpc_failure.html").render(failure=failure)
+    return ('<div class="alert alert-danger hpc-failed" id="hpc-failed"><h2 class="h5">The last start failed</h2>'
+            f"{said}</div>")
+
+
 @cache
 def _digest(name):
     return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]

@@ -13,6 +13,7 @@ from .failures import StartFailed
 
 _REJECTED = "_hpc_rejected_form"
 _LINK = "_hpc_link"
+_FAILURES = "_hpc_failures"
 
 
 def at_hub_start(cls):
@@ -99,6 +100,19 @@ def rejected(user):
     found = getattr(user, _REJECTED, None)
     setattr(user, _REJECTED, None)
     return found
+
+
+def keep_failure(spawner, failure):
+    """Keep why this server did not start, or None, for pages that are made by another spawner; ``failure`` again."""
+    failures = vars(spawner.user).setdefault(_FAILURES, {})
+    failures[spawner.name] = failure
+    if failure and spawner.session:
+        failure.belongs_to(spawner.session, spawner.name)
+    return failure
+
+
+def kept_failure(spawner):
+    return vars(spawner.user).get(_FAILURES, {}).get(spawner.name)
 
 
 def unwrap(user_options):

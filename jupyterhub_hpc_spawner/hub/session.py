@@ -12,8 +12,8 @@ from .failures import StartFailed
 
 PHASES = ("started", "listening", "failed", "ended")
 LOG_LINES = 30
-# What stays true of a step when the Hub was restarted.
-KEPT = ("nodes", "queue", "runtimes")
+# What stays true of a step whatever is told of it next.
+KEPT = ("nodes", "runtimes")
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Session:
         if session.state.job_id:
             last = session.state.steps[-1] if session.state.steps else {"progress": 25, "step": "queue"}
             session.tell(last["progress"], f"The Hub was restarted and has found job {session.state.job_id} again.",
-                         last["step"], **{name: last[name] for name in KEPT if name in last})
+                         last["step"])
         else:
             session.tell(5, "The Hub was restarted while the job was submitted; it is looked for.")
         return session
@@ -98,8 +98,9 @@ class Session:
         steps, now = self.state.steps, time.time()
         last = steps[-1] if steps else {"step": None}
         same = last["step"] == step
+        kept = {name: last[name] for name in KEPT if same and name in last}
         event = {"progress": progress, "message": message, "step": step, "time": now,
-                 "since": last["since"] if same else now, "job_id": self.state.job_id, **facts}
+                 "since": last["since"] if same else now, "job_id": self.state.job_id, **kept, **facts}
         if same and {**last, "time": now} == event:
             return
         steps[-1 if same else len(steps):] = [event]

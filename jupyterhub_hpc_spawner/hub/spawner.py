@@ -1,5 +1,6 @@
 """HPCSpawner: JupyterHub's view of a session. Thin: what it does is done in the other rooms."""
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 
 from batchspawner import BatchSpawnerBase
@@ -10,6 +11,7 @@ from .. import form
 from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitError
 from ..model import JobState
 from ..options import dump_options, parse_options
+from ..runtimes import wanted_runtimes
 from ..script import make_templates
 from . import extra, handlers, pages, private, staging
 from .commands import default_helper
@@ -184,8 +186,9 @@ class HPCSpawner(BatchSpawnerBase):
         await self.apply_group_overrides()
         info = await self.cluster.known_info()
         values, errors = private.rejected(self.user) or (private.prefill(self), {})
-        return form.render(make_templates(self.template_paths), self.policy, info, self.user.name, values, errors,
-                           *pages.form_addresses(self))
+        templates = make_templates(self.template_paths)
+        return pages.last_failure(self, templates) + form.render(
+            templates, self.policy, info, self.user.name, values, errors, *pages.form_addresses(self))
 
     def read_form(self, form_data):
         """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""
@@ -213,30 +216,43 @@ class HPCSpawner(BatchSpawnerBase):
         return staging.render(self, options, session.state.name, session.state.directory)
 
     def new_session(self):
-        return Session.new(staging.session_root(self), self.log)
+        return Session.new(staging.session_root(self), self.log, partial(private.persist, self))
 
     async def start(self):
         """Submit the job and wait until its server answers; the URL of the server."""
         options = await self.check_options(self.user_options)
+        private.keep_failure(self, None)
         try:
             self.session = self.new_session()
         except HelperError as error:
-            raise StartFailed.not_submitted(error) from error
-        self.session.tell(5, "Submitting the job.")
+            raise private.keep_failure(self, StartFailed.not_submitted(error)) from error
+        self.session.tell(5, "Submitting the job.",
+                          runtimes=[type(runtime).__name__ for runtime in wanted_runtimes(options)])
         # The job's name is known before there is a job: a Hub that ends now finds it again.
         private.persist(self)
         # Shielded: a start that is cancelled now must still learn the job's id, or the job would be lost.
         self._submission = asyncio.ensure_future(self._submit(options))
-        await asyncio.shield(self._submission)
+        try:
+            await asyncio.shield(self._submission)
+        except StartFailed as failure:
+            raise private.keep_failure(self, failure) from failure.__cause__
         return await self._listening()
 
     async def _listening(self):
-        """The URL of the server, as soon as the job says that it answers. Raises StartFailed."""
+        """The URL of the server, as soon as the job says that it answers. Raises StartFailed.
+
+        Gives up a little before JupyterHub would, which says nothing of the job and its log.
+        """
+        session, patience = self.session, self.start_timeout - min(30, self.start_timeout / 10)
         try:
-            self.ip, self.port = await self.session.listening(self.cluster.poller)
+            self.ip, self.port = await asyncio.wait_for(session.listening(self.cluster.poller), patience)
+        except asyncio.TimeoutError:
+            failure = StartFailed.too_late(session.state.job_id, self.start_timeout, session.state.steps[-1]["step"])
+            failure.details = await self.cluster.end(self.user.name, session.state.directory, LOG_LINES, remove=False)
+            raise private.keep_failure(self, failure) from None
         except StartFailed as failure:
             failure.details = await self._clean_up()
-            raise
+            raise private.keep_failure(self, failure) from None
         host = f"[{self.ip}]" if ":" in self.ip else self.ip
         return f"{'https' if self.internal_ssl else 'http'}://{host}:{self.port}"
 
@@ -278,7 +294,7 @@ class HPCSpawner(BatchSpawnerBase):
             files.update(staging.session_files(self, options, session, request, self.cluster.system))
             self._submitted(await self.cluster.submit(self.user.name, request, text, files))
         except SubmitError as error:
-            raise StartFailed(400, f"The batch system refused the job: {error}") from error
+            raise StartFailed.refused(error) from error
         except (ConfigError, HelperError, QueryError) as error:
             self.log.error("No job for %s: %s", self._log_name, error)
             raise StartFailed.not_submitted(error) from error
@@ -286,10 +302,10 @@ class HPCSpawner(BatchSpawnerBase):
     def _submitted(self, job_id):
         session = self.session
         session.state.job_id = job_id
+        session.tell(20, f"Job {job_id} is submitted.")
         private.persist(self)
         self.log.info("Session %s of %s is job %s", session.state.name, self._log_name, job_id)
         self.cluster.poller.watch(job_id, self.user.name)
-        session.tell(20, f"Job {job_id} is submitted.")
 
     async def poll(self):
         """None while the job may be there, also when nobody knows; 0 after its end."""
@@ -356,7 +372,7 @@ class HPCSpawner(BatchSpawnerBase):
     def load_state(self, state):
         super().load_state(state)
         if "session" in state:
-            self.session = Session.load(state["session"], self.log)
+            self.session = Session.load(state["session"], self.log, partial(private.persist, self))
 
     def clear_state(self):
         super().clear_state()

@@ -1,8 +1,28 @@
 // The waiting page: JupyterHub's progress events as steps. Everything that comes is shown as text, never as HTML.
 "use strict";
 
+// A start that failed: the page is complete, but for the Hub's address and a button.
 (() => {
-  const page = document.querySelector(".hpc-waiting");
+  const page = document.querySelector("[data-failed]");
+  if (!page) return;
+  const report = document.getElementById("hpc-report");
+  const button = document.getElementById("hpc-copy");
+  if (!report) return;
+  report.textContent += `\nHub: ${window.location.origin}${page.dataset.failed}`;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(report.textContent);
+      button.textContent = "Copied";
+    } catch (error) {
+      window.getSelection().selectAllChildren(report);
+      button.textContent = "Selected: copy it with the keyboard";
+    }
+  });
+})();
+
+(() => {
+  const page = document.querySelector("[data-progress]");
   if (!page) return;
   const STEPS = ["submit", "queue", "node", "server", "ready"];
   const { progress, again, server } = page.dataset;
@@ -14,68 +34,99 @@
   let last = null;
   let over = false;
 
+  // A live region is read aloud at every change: none without one.
+  function put(node, text) {
+    if (node.textContent !== text) node.textContent = text;
+  }
+
   function clock(seconds) {
     const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
     return parts.map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":");
   }
 
   function show(event) {
-    element("hpc-now").textContent = event.message;
     bar.setAttribute("aria-valuenow", event.progress);
     element("hpc-bar").style.width = `${event.progress}%`;
-    if (!event.step) return;
-    if (!told.has(event.step)) told.set(event.step, event.time);
+    if (!event.step) {
+      put(element("hpc-now"), event.message);
+      return;
+    }
+    const text = event.text || event.message;
+    put(element("hpc-now"), text);
     const at = STEPS.indexOf(event.step);
+    // A job may be put back: what comes later has not happened.
+    for (const key of STEPS.slice(at + 1)) {
+      told.delete(key);
+      put(step(key).querySelector(".hpc-step-text"), "");
+      put(step(key).querySelector(".hpc-step-time"), "");
+    }
+    told.set(event.step, event.since);
     STEPS.forEach((key, index) => {
-      step(key).classList.toggle("done", index < at || event.ready === true);
-      step(key).classList.toggle("now", index === at && !event.ready);
+      step(key).className = index < at ? "done" : index === at ? "now" : "";
       step(key).toggleAttribute("aria-current", index === at);
     });
-    step(event.step).querySelector(".hpc-step-text").textContent = event.message;
+    const never = event.can_start === false;
+    if (never || event.suspended) step(event.step).classList.add("halted");
+    put(step(event.step).querySelector(".hpc-step-text"), event.why || text);
+    if (event.nodes) put(step("node").querySelector(".hpc-step-text"), event.nodes);
+    if (event.runtimes && event.runtimes.length) tellRuntimes(event.runtimes);
+    stuck(never ? event.explanation || event.reason : "");
     last = event;
     tick();
   }
 
-  // How long each step took, and when the batch system expects the next.
+  function tellRuntimes(names) {
+    const verb = names.length > 1 ? "start" : "starts";
+    element("hpc-runtimes").hidden = false;
+    put(element("hpc-runtimes"), `${names.join(" and ")} ${verb} beside the server: session() in a notebook shows how far.`);
+  }
+
+  // It would wait for ever: say so, and offer the way out first.
+  function stuck(why) {
+    page.classList.toggle("hpc-stuck-now", Boolean(why));
+    if (why) put(element("hpc-stuck-why"), `${why}.`);
+    element("hpc-stuck").hidden = !why;
+    element("hpc-change").classList.toggle("btn-primary", Boolean(why));
+    element("hpc-change").classList.toggle("btn-outline-secondary", !why);
+  }
+
+  // How long each step took, and when the batch system expects the start.
   function tick() {
     if (!last || over) return;
     const now = Date.now() / 1000;
-    const begun = [...told.entries()];
-    begun.forEach(([key, time], index) => {
-      const end = index + 1 < begun.length ? begun[index + 1][1] : now;
-      step(key).querySelector(".hpc-step-time").textContent = clock(Math.max(0, end - time));
+    const begun = STEPS.filter((key) => told.has(key));
+    begun.forEach((key, index) => {
+      const end = index + 1 < begun.length ? told.get(begun[index + 1]) : now;
+      put(step(key).querySelector(".hpc-step-time"), clock(Math.max(0, end - told.get(key))));
+      step(key).querySelector(".hpc-step-time").title = `Since ${new Date(told.get(key) * 1000).toLocaleString()}`;
     });
-    const left = last.estimate ? last.estimate - now : 0;
-    element("hpc-clock").textContent = left > 0 ? `Expected to start in ${clock(left)} (the batch system's estimate)` : "";
+    put(element("hpc-clock"), last.estimate ? expected(last.estimate, now) : "");
   }
 
+  function expected(estimate, now) {
+    const at = new Date(estimate * 1000);
+    const day = at.toDateString() === new Date().toDateString() ? "" : `${at.toLocaleDateString()} `;
+    const when = `${day}${at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`;
+    return estimate > now
+      ? `Expected to start in ${clock(estimate - now)}, at ${when} (the batch system's estimate)`
+      : `It is late: the batch system's estimate was ${when}, ${clock(now - estimate)} ago`;
+  }
+
+  // The Hub has a page that says why, the same to whoever comes back later.
   function fail(event) {
     over = true;
-    const [what, ...log] = event.message.replace(/^Spawn failed: /, "").split("\n");
-    page.classList.add("hpc-failed-now");
-    page.querySelector("h1").textContent = "Your session did not start";
-    element("hpc-now").textContent = "";
-    element("hpc-clock").textContent = "";
-    for (const each of page.querySelectorAll(".hpc-steps .now")) each.classList.replace("now", "failed");
-    element("hpc-failed").hidden = false;
-    page.querySelector(".hpc-failed-what").textContent = what;
-    page.querySelector(".hpc-failed details").hidden = !log.length;
-    page.querySelector(".hpc-failed pre").textContent = log.join("\n");
-    element("hpc-cancel").hidden = element("hpc-notify").hidden = true;
-    element("hpc-copy").addEventListener("click", () => copy([what, ...log].join("\n")));
-  }
-
-  async function copy(text) {
-    const all = `${new Date().toISOString()} ${window.location.origin}${api}\n${text}\n`;
-    try {
-      await navigator.clipboard.writeText(all);
-      element("hpc-copy").textContent = "Copied";
-    } catch (error) {
-      window.prompt("Copy this:", all);
+    if (!/cancelled/.test(event.message.split("\n")[0])) {
+      window.location.reload();
+      return;
     }
+    put(element("hpc-now"), "The start was cancelled.");
+    put(element("hpc-clock"), "");
+    for (const each of page.querySelectorAll(".hpc-steps .now")) each.className = "failed";
+    stuck("");
+    element("hpc-cancel").hidden = element("hpc-notify").hidden = true;
   }
 
-  function ready(event) {
+  function ready() {
     over = true;
     if (wants && document.hidden) new Notification("Your session is ready", { body: server || document.title });
     window.location.reload();
@@ -84,14 +135,14 @@
   // This server and no other, also where it has a name.
   async function cancel(goTo) {
     for (const id of ["hpc-cancel", "hpc-change"]) element(id).disabled = true;
-    element("hpc-now").textContent = "Cancelling the job.";
+    put(element("hpc-now"), "Cancelling the job.");
     over = true;
     events.close();
     const response = await fetch(api, {
       method: "DELETE", headers: { "X-XSRFToken": (window.jhdata || {}).xsrf_token || "" },
     }).catch((error) => ({ ok: false, statusText: error.message }));
     if (!response.ok && response.status !== 404) {
-      element("hpc-now").textContent = `It could not be cancelled: ${response.statusText}. Reload this page and try again.`;
+      put(element("hpc-now"), `It could not be cancelled: ${response.statusText}. Reload this page and try again.`);
       return;
     }
     if (response.status === 202) await stopped();
@@ -130,7 +181,7 @@
       show(event);
       if (event.ready) {
         events.close();
-        ready(event);
+        ready();
       }
     }
   };

@@ -1,4 +1,8 @@
 """The waiting page in a real browser: live steps, cancel of this server and no other, failures with the log."""
+import re
+import signal
+import time
+
 import pytest
 from support import browser as chrome
 from support.running_hub import wait_for
@@ -23,17 +27,124 @@ def idle(hub):
     hub.clean()
 
 
-@pytest.mark.parametrize(("dark", "phone"), [(False, False), (True, False), (False, True)])
-def test_a_job_in_the_queue(idle, browser, dark, phone):
+LOOKS = [(False, False), (True, False), (False, True)]
+
+
+def look(dark, phone):
+    return f"{'-dark' if dark else ''}{'-phone' if phone else ''}"
+
+
+def in_the_queue(hub, page):
+    chrome.log_in(page, hub.url, hub.user)
+    page.goto(f"{hub.url}/hub/spawn-pending/{hub.user}")
+    page.wait_for_selector("li[data-step=queue].now")
+
+
+def forget(hub, *numbers):
+    """Jobs that are only a record have no end."""
+    for number in numbers:
+        (hub.toy.store.folder / f"{number}.json").unlink()
+        hub.toy.store.path(number, "script").unlink()
+        hub.toy.store.path(number).rmdir()
+
+
+@pytest.fixture
+def others(idle):
+    """Three jobs of others, two of them ahead of everybody in queue normal."""
+    for number, why in ((9001, "priority"), (9002, "busy"), (9003, "held")):
+        idle.toy.put(number, priority=5000000 + number, why=why, walltime=3600)
+    yield idle
+    forget(idle, 9001, 9002, 9003)
+
+
+@pytest.mark.parametrize(("dark", "phone"), LOOKS)
+def test_a_job_in_the_queue(others, browser, dark, phone):
+    others.toy.control(hold="busy", estimate=time.time() + 1800)
+    others.begin(**LIGHT, dask=True, ipyparallel=True)
+    with chrome.page(browser, dark, phone) as page:
+        in_the_queue(others, page)
+        assert "2 jobs are ahead of it in queue normal" in page.inner_text("#hpc-now")
+        assert page.get_attribute("li[data-step=queue]", "aria-current") is not None
+        assert "Dask and IPyParallel start beside the server" in page.inner_text("#hpc-runtimes")
+        page.wait_for_selector("text=/Expected to start in 0:2[0-9]:[0-9][0-9]/")
+        assert page.locator("#hpc-stuck").is_hidden()
+        chrome.picture(page, f"waiting-queue{look(dark, phone)}")
+
+
+def test_the_clock_counts_and_says_when_the_start_is_late_and_is_not_read_aloud_each_second(idle, browser):
+    idle.toy.control(hold="busy", estimate=time.time() + 4)
+    idle.begin(**LIGHT)
+    with chrome.page(browser) as page:
+        in_the_queue(idle, page)
+        page.evaluate("""window.spoken = 0; new MutationObserver((all) => { window.spoken += all.length; })
+            .observe(document.getElementById("hpc-now"), { childList: true, characterData: true, subtree: true })""")
+        page.wait_for_selector("text=/It is late: the batch system.s estimate was .*0:00:0[2-9] ago/", timeout=30000)
+        assert page.evaluate("window.spoken") == 0
+        assert page.get_attribute("#hpc-clock", "aria-hidden") == "true"
+        chrome.picture(page, "waiting-late")
+
+
+@pytest.mark.parametrize(("dark", "phone"), LOOKS)
+def test_a_job_that_can_never_start_is_a_warning_and_the_way_out_comes_first(idle, browser, dark, phone):
     idle.toy.control(hold="busy")
     idle.begin(**LIGHT)
     with chrome.page(browser, dark, phone) as page:
+        in_the_queue(idle, page)
+        idle.toy.control(hold="never")
+        page.wait_for_selector("#hpc-stuck:visible")
+        assert "It will not start as it stands: the request does not fit this queue." in page.inner_text("#hpc-stuck")
+        assert page.locator("#hpc-change.btn-primary").count() == 1 and page.locator("li.now.halted").count() == 1
+        chrome.picture(page, f"waiting-never{look(dark, phone)}")
+        idle.toy.control(hold="busy")
+        page.wait_for_selector("#hpc-stuck", state="hidden")
+        assert page.locator("#hpc-change.btn-primary").count() == 0
+
+
+def steps(page):
+    return page.evaluate("""[...document.querySelectorAll("#hpc-steps li")].map((each) => [each.className.trim(),
+        each.querySelector(".hpc-step-text").textContent, each.querySelector(".hpc-step-time").title])""")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_who_comes_back_sees_the_same_steps_with_the_same_times_also_after_the_hub_was_away(others, browser, number):
+    others.toy.control(hold="busy")
+    others.begin(**LIGHT)
+    with chrome.page(browser) as page:
+        in_the_queue(others, page)
+        before = steps(page)
+        page.goto("about:blank")
+        page.goto(f"{others.url}/hub/spawn-pending/{others.user}")
+        page.wait_for_selector("li[data-step=queue].now")
+        assert steps(page) == before
+        others.stop(number)
+        others.start()
+        page.goto(f"{others.url}/hub/spawn-pending/{others.user}")
+        page.wait_for_selector("#hpc-now:has-text('2 jobs are ahead of it')")
+        assert steps(page) == before
+
+
+def test_suspended_and_put_back_before_the_start_show_as_such(idle, browser):
+    (idle.home / ".jupyterhub.env").write_text("until [ -e ~/go ]; do sleep 0.1; done\n")
+    idle.begin(**LIGHT)
+    with chrome.page(browser) as page:
         chrome.log_in(page, idle.url, idle.user)
         page.goto(f"{idle.url}/hub/spawn-pending/{idle.user}")
+        page.wait_for_selector("li[data-step=node].now")
+        assert page.inner_text("li[data-step=node] .hpc-step-text") == "toy1"
+        idle.toy.control(suspend=True)
+        page.wait_for_selector("li[data-step=node].now.halted")
+        assert "is suspended by the batch system" in page.inner_text("#hpc-now")
+        chrome.picture(page, "waiting-suspended")
+        idle.toy.control(code="PENDING")
         page.wait_for_selector("li[data-step=queue].now")
-        assert "waiting in the queue" in page.inner_text("#hpc-now")
-        assert page.get_attribute("li[data-step=queue]", "aria-current") is not None
-        chrome.picture(page, f"waiting-queue{'-dark' if dark else ''}{'-phone' if phone else ''}")
+        assert "was put back into the queue" in page.inner_text("#hpc-now")
+        assert not page.inner_text("li[data-step=node] .hpc-step-text")
+        chrome.picture(page, "waiting-put-back")
+        idle.toy.control()
+        page.wait_for_selector("li[data-step=node].now")
+        (idle.home / "go").touch()
+        page.wait_for_url(f"{idle.url}/user/{idle.user}/**", timeout=60000)
+    (idle.home / "go").unlink()
 
 
 def test_it_leads_to_the_session(idle, browser):
@@ -82,19 +193,76 @@ def test_change_leads_back_to_the_form_with_what_was_chosen(idle, browser):
     assert not idle.toy.jobs()
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_a_failure_says_what_and_shows_the_end_of_the_log_as_text(idle, browser, dark):
-    (idle.home / ".jupyterhub.env").write_text("echo 'module <script>alert(1)</script> is not there'\nfalse\n")
+HOSTILE = "module <script>alert(1)</script> {{ 7 * 7 }} 'is' \"not\" there"
+
+
+@pytest.mark.parametrize(("dark", "phone"), LOOKS)
+def test_a_failure_says_what_and_what_to_try_and_shows_the_end_of_the_log_as_text(idle, browser, dark, phone):
+    (idle.home / ".jupyterhub.env").write_text(f"cat <<'END'\n{HOSTILE}\nEND\nfalse\n")
     idle.toy.control(hold="busy")
     idle.begin(**LIGHT)
-    with chrome.page(browser, dark) as page:
-        chrome.log_in(page, idle.url, idle.user)
-        page.goto(f"{idle.url}/hub/spawn-pending/{idle.user}")
-        page.wait_for_selector("li[data-step=queue].now")
+    with chrome.page(browser, dark, phone) as page:
+        in_the_queue(idle, page)
         idle.toy.control()
         page.wait_for_selector("#hpc-failed:visible", timeout=60000)
-        assert "could not start your session" in page.inner_text(".hpc-failed-what")
-        page.click("#hpc-failed summary")
-        assert "module <script>alert(1)</script> is not there" in page.inner_text("#hpc-failed pre")
-        assert page.locator("li.failed").count() == 1
-        chrome.picture(page, f"waiting-failed{'-dark' if dark else ''}")
+        said = page.inner_text(".hpc-failed-what")
+        assert "could not start your session" in said and ".jupyterhub.env ended with status 1" in said
+        assert "FAILED (NonZeroExitCode)" in page.inner_text(".hpc-failed-words")
+        assert "Mend it, then try again" in page.inner_text(".hpc-failed-advice")
+        assert page.locator("li.failed").count() == 1 and page.locator("li[data-step=submit].done").count() == 1
+        assert page.locator("#hpc-failed pre:visible").count() == 0
+        page.click("#hpc-failed .hpc-log summary")
+        assert HOSTILE in page.inner_text("#hpc-failed .hpc-log pre")
+        page.click("#hpc-failed .hpc-help-desk summary")
+        report = page.inner_text("#hpc-report")
+        assert re.search(r"Job: \d+\nServer: the default one\nTime: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", report)
+        assert HOSTILE in report and f"Hub: {idle.url}/hub/" in report
+        assert page.locator("#hpc-copy:visible").count() == 1
+        chrome.picture(page, f"waiting-failed{look(dark, phone)}")
+
+
+def fails(hub):
+    """A session that ended before its start, while nobody looked."""
+    hub.begin(**LIGHT)
+    event = hub.progress(hub.user)[-1]
+    assert event.get("failed"), event
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_a_failure_while_the_page_was_closed_waits_for_who_comes_back(idle, browser, javascript):
+    (idle.home / ".jupyterhub.env").write_text("false\n")
+    with chrome.page(browser, javascript=javascript) as page:
+        chrome.log_in(page, idle.url, idle.user)
+        fails(idle)
+        for address in (f"hub/spawn-pending/{idle.user}", f"user/{idle.user}/lab"):
+            page.goto(f"{idle.url}/{address}")
+            assert ".jupyterhub.env ended with status 1" in page.inner_text(".hpc-failed-what")
+        page.click("#start")
+        page.wait_for_url(f"{idle.url}/hub/spawn/{idle.user}**")
+        assert ".jupyterhub.env ended with status 1" in page.inner_text("#hpc-failed")
+        chrome.picture(page, "form-after-a-failure")
+    (idle.home / ".jupyterhub.env").unlink()
+    idle.begin(**LIGHT)
+    assert idle.progress(idle.user)[-1].get("ready")
+    idle.end_session()
+    with chrome.page(browser) as page:
+        chrome.log_in(page, idle.url, idle.user)
+        page.goto(f"{idle.url}/hub/spawn/{idle.user}")
+        page.wait_for_selector("#hpc-nodes", state="attached")
+        assert page.locator("#hpc-failed").count() == 0
+
+
+@pytest.mark.parametrize(("trouble", "words", "advice", "button"), [
+    ("refuse", "Invalid account or account/partition combination specified", "Change the request",
+     "Change the request"),
+    ("down", "Unable to contact slurm controller", "Nothing is wrong with your request", "Try again"),
+])
+def test_what_the_scheduler_refused_or_did_not_take(idle, browser, trouble, words, advice, button):
+    idle.toy.faults(submit=trouble)
+    with chrome.page(browser) as page:
+        chrome.log_in(page, idle.url, idle.user)
+        fails(idle)
+        page.goto(f"{idle.url}/hub/spawn-pending/{idle.user}")
+        assert words in page.inner_text(".hpc-failed-words") and advice in page.inner_text(".hpc-failed-advice")
+        assert page.inner_text("#start") == button
+        chrome.picture(page, f"waiting-{trouble}")
