@@ -14,7 +14,7 @@ from tornado import web
 
 from ..errors import ConfigError, OptionErrors
 from ..outlook import by_estimate, outlook
-from . import estimates, private
+from . import estimates, overview, private
 
 TEMPLATES = Path(files("jupyterhub_hpc_spawner.templates"))
 STATIC = TEMPLATES / "static"
@@ -37,7 +37,8 @@ def form_addresses(spawner):
 def add_pages(spawner):
     """Our pages in place of JupyterHub's own, where there is a Hub: for ``render`` there is none."""
     if spawner.hub:
-        private.add_pages(spawner, str(PAGES), hpc_static=partial(static_url, spawner.hub.base_url))
+        private.add_pages(spawner, str(PAGES), hpc_static=partial(static_url, spawner.hub.base_url),
+                          hpc_sessions=overview.sessions)
 
 
 def last_failure(spawner, templates):

@@ -1,0 +1,67 @@
+"""A user's sessions in a few words each, for the Hub's home page: from what is known already, nothing is asked."""
+import time
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ..model import JobState
+from .session import local
+
+
+@dataclass(frozen=True)
+class Overview:
+    """``colour`` is Bootstrap's name for one; ``time`` says when it ends or starts."""
+
+    name: str
+    state: str
+    colour: str
+    text: str
+    time: str
+    link: str
+    link_text: str
+
+
+def sessions(user):
+    """Those that run or start, the default server's first."""
+    found = sorted((spawner for spawner in user.spawners.values() if spawner.active), key=lambda each: each.name)
+    return [_overview(spawner) for spawner in found if getattr(spawner, "session", None)]
+
+
+def _overview(spawner):
+    session, poller = spawner.session, spawner.cluster.poller
+    status, asked = poller.status(session.state.job_id), poller.asked(session.state.job_id)
+    name = spawner.name
+    page = f"{spawner.hub.base_url}spawn-pending/{spawner.user.escaped_name}" + (f"/{quote(name)}" if name else "")
+    if spawner.pending == "stop":
+        return Overview(name, "Stopping", "secondary", f"Job {session.state.job_id} is being stopped.", "", page,
+                        "See what it does")
+    if spawner.ready:
+        paused = status.state == JobState.SUSPENDED
+        return Overview(name, "Suspended" if paused else "Running", "warning" if paused else "success",
+                        _runs(session, status), _time_left(status, asked), spawner.user.server_url(name), "Open")
+    return _starting(name, session.state.steps[-1], status, page)
+
+
+def _runs(session, status):
+    job, nodes = f"Job {session.state.job_id}", status.nodes or status.host or session.state.address
+    if status.state == JobState.SUSPENDED:
+        return f"{job} on {nodes} is suspended by the batch system."
+    return f"{job} runs on {nodes}." if nodes else f"{job} runs."
+
+
+def _time_left(status, asked):
+    if status.time_left is None:
+        return ""
+    minutes = max(0, int(status.time_left - (time.time() - asked)) // 60)
+    days, hours = minutes // 1440, minutes // 60 % 24
+    parts = [f"{days} d"] * bool(days) + [f"{hours} h"] * bool(hours or days) + [f"{minutes % 60} min"]
+    return f"{' '.join(parts)} left"
+
+
+def _starting(name, last, status, page):
+    waits = last["step"] == "queue"
+    never = waits and not last.get("can_start", True)
+    when = status.start_estimate if waits and not never else None
+    state = "Will not start" if never else "Waiting" if waits else "Starting"
+    return Overview(name, state, "danger" if never else "warning" if waits else "info", last.get("text") or
+                    last["message"], f"Expected to start at {local(when)} (estimate)" if when else "", page,
+                    "Change the request" if never else "See how far it is")
