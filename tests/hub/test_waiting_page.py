@@ -266,3 +266,29 @@ def test_what_the_scheduler_refused_or_did_not_take(idle, browser, trouble, word
         assert words in page.inner_text(".hpc-failed-words") and advice in page.inner_text(".hpc-failed-advice")
         assert page.inner_text("#start") == button
         chrome.picture(page, f"waiting-{trouble}")
+
+
+@pytest.fixture
+def impatient(environment, make_toy_hub, tmp_path):
+    """A Hub that gives up soon."""
+    hub = make_toy_hub(tmp_path, environment, "slurm", {})
+    with open(hub.directory / "jupyterhub_config.py", "a") as config:
+        config.write("c.HPCSpawner.start_timeout = 10\n")
+    hub.start()
+    hub.add_user(hub.user)
+    yield hub
+    hub.clean()
+    hub.stop()
+
+
+def test_a_queue_that_is_too_long_ends_with_advice_and_without_a_job(impatient, browser):
+    impatient.toy.control(hold="busy")
+    with chrome.page(browser) as page:
+        chrome.log_in(page, impatient.url, impatient.user)
+        fails(impatient)
+        page.goto(f"{impatient.url}/hub/spawn-pending/{impatient.user}")
+        assert "did not start your session within" in page.inner_text(".hpc-failed-what")
+        assert "Choose a queue with idle nodes" in page.inner_text(".hpc-failed-advice")
+        assert page.inner_text("#start") == "Change the request"
+        assert page.locator("li[data-step=queue].failed").count() == 1
+    impatient.assert_nothing_left()
