@@ -64,7 +64,8 @@ def test_nothing_of_ours_without_a_session_and_jupyterhubs_page_as_it_is(idle, b
 def test_what_each_server_does_where_it_leads_and_without_a_script(idle, browser):
     one_runs_and_one_waits(idle)
     for dark, phone in LOOKS:
-        with chrome.page(browser, dark, phone, javascript=False) as page:
+        # What is dark is so by a script of JupyterHub's.
+        with chrome.page(browser, dark, phone, javascript=dark) as page:
             chrome.log_in(page, idle.url, idle.user)
             page.goto(f"{idle.url}/hub/home")
             runs, waits = card(page, "").inner_text(), card(page, "second").inner_text()
