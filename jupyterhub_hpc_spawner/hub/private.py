@@ -81,7 +81,7 @@ async def _resume(spawner, listening):
         await user.settings["proxy"].add_user(user, spawner.name)
     except asyncio.CancelledError:
         # JupyterHub's own stop follows, and asks this task for its exception: a cancelled task would raise there.
-        raise StartFailed(409, "The start was cancelled.") from None
+        raise StartFailed(409, "The start was cancelled.", advice=("Start it again when you like.", "again")) from None
     except Exception:
         spawner._spawn_pending = False
         await user.stop(spawner.name)

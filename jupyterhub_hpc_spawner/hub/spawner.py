@@ -268,7 +268,9 @@ class HPCSpawner(BatchSpawnerBase):
     async def _resumed(self):
         while not await self._has_job():
             if self.session.over:
-                raise StartFailed(503, "The Hub was restarted before there was a job. Start your session again.")
+                raise private.keep_failure(self, StartFailed(
+                    503, "The Hub was restarted before there was a job. Start your session again.",
+                    advice=("Nothing is wrong with your request. Try again.", "again")))
             await asyncio.sleep(self.status_interval)
         return await self._listening()
 
