@@ -59,6 +59,7 @@ REASONS = {
     "AssocMaxWallDurationPerJobLimit": ("the walltime is longer than the account allows", False),
     "AssocGrpCPUMinutesLimit": ("the account has used up its core hours", False),
     "NodeDown": ("a node it needs is down", True),
+    "Nodes required for job are DOWN": ("its nodes are down, or kept for queues of a higher priority", True),
 }
 # What a job waits for by itself: others need not wait for it, and order does not decide when it starts.
 _APART = re.compile("BeginTime|Dependency|Reservation|Assoc|QOS|Max|JobArrayTaskLimit")

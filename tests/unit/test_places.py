@@ -2,7 +2,7 @@
 import time
 
 import pytest
-from captured import print_jobs
+from captured import captured, print_jobs, read_jobs
 from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub_hpc_spawner.batch.base import places
@@ -58,6 +58,18 @@ def test_waiting_tasks_of_an_array_are_one_job():
 @pytest.mark.parametrize("priority", ["", "N/A", "1.5", "-3", "²"])
 def test_a_job_without_a_priority_has_no_place(priority):
     assert line({"i": "1", "Q": priority}, {"i": "2"}) == {"1": ("normal", None), "2": ("normal", 0)}
+
+
+def test_real_jobs_stand_in_the_order_in_which_slurm_expects_to_start_them():
+    real = captured("slurm-22.05.8/squeue-waiting-by-priority")
+    jobs = SLURM.parse_status(print_jobs(read_jobs(real), SLURM.status_command()))
+    assert {job_id: (job.queue, job.ahead) for job_id, job in jobs.items()} == {
+        "4": ("normal", 0), "8_[1-3]": ("normal", 1), "3": ("normal", 2), "2": ("normal", 3), "5": ("low", 1),
+        "1": ("normal", None), "6": ("normal", None), "7": ("normal", None), "9": ("normal", None)}
+    normal = sorted((job for job in jobs.values() if job.queue == "normal" and job.ahead is not None),
+                    key=lambda job: job.ahead)
+    assert normal == sorted(normal, key=lambda job: job.start_estimate)
+    assert jobs["4"].explanation == "its nodes are down, or kept for queues of a higher priority"
 
 
 QUEUES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3, unique=True).map(tuple)
