@@ -30,6 +30,16 @@ c.HPCSpawner.group_overrides = {
     },
 }
 
+# What the form shows of what Slurm tells, in this order; docs/offers.md has all of it. Accounts stay as they are.
+c.HPCSpawner.choices = {
+    "queue": {
+        "normal": {"title": "Standard", "description": "for most work"},
+        "debug": {"title": "Quick tests", "max_walltime": "30m"},
+        "*": {},
+    },
+    "reservation": {"maintenance": {"hide": True}, "*": {}},
+}
+
 # Names for people; the values are the batch system's (Slurm: --constraint).
 c.HPCSpawner.node_types = {"standard": "mc", "large-memory": "himem", "gpu": "a100"}
 

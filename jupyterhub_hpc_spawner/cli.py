@@ -52,8 +52,9 @@ def _render(arguments):
 
 async def _prepare(spawner):
     await spawner.apply_group_overrides()
-    info = await spawner.cluster.known_info(patience=30)
-    if spawner.cluster.system.info_commands() and not info.queues:
+    from .hub.offering import look
+    await look(spawner, patience=30)
+    if spawner.cluster.system.info_commands() and spawner.discover and not spawner.offer.queues:
         print("render: the cluster's limits are not known, only the site's own are checked", file=sys.stderr)
 
 

@@ -1,5 +1,5 @@
 """The spawn form: schema, cluster, last values and errors in, HTML out; and form data back to the vocabulary."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import HPCSpawnerError
 from .form_data import rules
@@ -58,13 +58,13 @@ def read(form_data):
             if values and isinstance(values[-1], str) and values[-1].strip() and key != "_xsrf"}
 
 
-def render(templates, policy, info, user, values, errors, static=None, preview=""):
-    """The HTML of the form. ``values`` are anything by field, ``errors`` messages by field.
+def render(templates, policy, info, values, errors, static=None, preview=""):
+    """The HTML of the form for whom ``info`` is offered; ``values`` are anything by field, ``errors`` are messages.
 
     ``static(name)`` is the address of a file of ours, ``preview`` that of the check before the start.
     """
-    controls = list(_controls(policy, info, user, values, errors))
-    presets = _presets(policy, info, user, values)
+    controls = list(_controls(policy, info, values, errors))
+    presets = _presets(policy, info, values)
     shown = {control.name for control in controls} | ({"profile"} if presets else set())
     return templates.get_template("form/form.html.j2").render(
         presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
@@ -74,24 +74,29 @@ def render(templates, policy, info, user, values, errors, static=None, preview="
     )
 
 
-def _presets(policy, info, user, values):
+def _presets(policy, info, values):
     """Cards: first what was chosen last time, or an empty form; then the site's profiles. () where it has none."""
     if not policy.profiles:
         return ()
     chosen = values.get("profile")
     chosen = chosen if chosen in policy.profiles else ""
-    last = Preset("", "As last time" if values else "My own choice", "", summary(values) if values else
-                  "Fill in what you need below.", _outlook(values, policy, info, user) if values else (), chosen == "")
+    last = Preset("", "As last time" if values else "My own choice", "", summary(_titled(info, values)) if values else
+                  "Fill in what you need below.", _outlook(values, policy, info) if values else (), chosen == "")
     return (last, *(Preset(name, profile.display_name or name, profile.description,
-                           summary({**policy.defaults, **profile.options}),
-                           _outlook({"profile": name}, policy, info, user), name == chosen)
+                           summary(_titled(info, {**policy.defaults, **profile.options})),
+                           _outlook({"profile": name}, policy, info), name == chosen)
                     for name, profile in policy.profiles.items()))
 
 
-def _outlook(values, policy, info, user):
+def _titled(info, values):
+    """Values with the names that the form shows."""
+    return {name: info.title(name, value) if name in info.choices else value for name, value in values.items()}
+
+
+def _outlook(values, policy, info):
     """What a card says of its request; nothing where that would be refused as it stands."""
     try:
-        return brief(parse_options(values, policy, info, user), info)
+        return brief(parse_options(values, policy, info), info)
     except HPCSpawnerError:
         return ()
 
@@ -103,8 +108,8 @@ def _themes(controls, folds):
             yield Theme(title, members, folds and not any(control.error for control in members))
 
 
-def _controls(policy, info, user, values, errors):
-    choices = _choices(policy, info, user)
+def _controls(policy, info, values, errors):
+    choices = _choices(policy, info)
     # A queue may still be chosen: these are the most generous one's.
     most = most_generous(policy, info)
     for name, declared in Options.model_fields.items():
@@ -118,7 +123,7 @@ def _controls(policy, info, user, values, errors):
         yield Control(
             name=name, label=declared.title, help=help_text, section=declared.json_schema_extra["section"], kind=kind,
             value=_shown(value, kind), error=errors.get(name, ""),
-            choices=_with_value(offered, value) if kind == "select" else (),
+            choices=_with_value(offered, value, info.unlisted.get(name, {})) if kind == "select" else (),
             suggestions=offered if kind == "text" else (),
             placeholder=str(declared.default) if kind == "number" and declared.default else "",
             minimum=0 if name == "gpus" else 1, maximum=most.get(name) if kind == "number" else None,
@@ -131,14 +136,14 @@ def _shown(value, kind):
     return str(value) if isinstance(value, (str, int)) else ""
 
 
-def _with_value(offered, value):
+def _with_value(offered, value, unlisted):
     """A saved choice that is no longer offered stays visible, so that its error makes sense."""
     if value and isinstance(value, str) and value not in dict(offered):
-        return (*offered, (value, f"{value} (not available)"))
+        return (*offered, (value, unlisted[value].text if value in unlisted else f"{value} (not available)"))
     return offered
 
 
-def _choices(policy, info, user):
+def _choices(policy, info):
     """Kind and choices of every field that this site's form shows."""
     fields = {name: ("number", ()) for name in
               ("nodes", "cores", "dask_workers_per_node", "dask_threads_per_worker", "ipyparallel_engines_per_node")}
@@ -149,57 +154,38 @@ def _choices(policy, info, user):
         fields["environment"] = ("text", _described(policy.environments))
     elif policy.environments:
         fields["environment"] = ("select", _described(policy.environments))
-    fields.update(_cluster_choices(info, user, policy))
+    fields.update(_cluster_choices(info))
     for name, allowed in policy.allowed.items():
-        fields[name] = ("select", tuple((str(value or ""), str(value or "–")) for value in allowed))
+        known = info.choices.get(name, {})
+        fields[name] = ("select", tuple((str(value or ""), known[value].text if value in known else str(value or "–"))
+                                        for value in allowed))
     return fields
 
 
-def _cluster_choices(info, user, policy):
-    """Where the cluster told nothing, free text."""
-    accounts = info.accounts.get(user, ())
-    types = policy.node_types or dict.fromkeys(f for queue in info.queues for f in queue.features)
-    gpus = {kind: None for queue in info.queues for kind in queue.gpus}
-    fields = {
-        "queue": _select(((queue.name, _queue_text(queue)) for queue in info.queues if queue.up),
-                         f"{info.queue(None).name}, the default" if info.queue(None) else "the default one"),
-        "account": _select(((name, _account_text(info, user, name)) for name in accounts), "your default one"),
-        "qos": _select(((name, name) for name in info.qos.get(user, ())), "the default one"),
-        "reservation": _select(((r.name, r.name if r.active else f"{r.name} (not active now)")
-                                for r in info.reservations if _may_use(r, user, accounts)), "none"),
-        "node_type": _select(((name, name) for name in types), "any"),
-    }
-    if not info.queues:
-        return {**{name: field if field[1][1:] else ("text", ()) for name, field in fields.items()},
-                "gpus": ("number", ()), "gpu_type": ("text", ())}
-    offered = {name: field for name, field in fields.items() if len(field[1]) > 1}
-    offered.update({name: ("number" if name == "gpus" else "text", ()) for name in info.untold if name not in offered})
-    if gpus:
-        kinds = _select(((kind, kind) for kind in gpus if kind), "any")
-        offered.update({"gpus": ("number", ()), "gpu_type": kinds if any(gpus) else ("text", ())})
-    return {"queue": fields["queue"], **offered}
+def _cluster_choices(info):
+    """Selects of what is offered; where the cluster and the site told nothing, free text."""
+    default = info.queue(None)
+    blanks = {"queue": f"{info.title('queue', default.name)}, the default" if default else "the default one",
+              "account": "your default one", "qos": "the default one", "reservation": "none", "node_type": "any",
+              "gpu_type": "any"}
+    fields = {name: _select(((value, _text(info, name, value, choice)) for value, choice in info.choices[name].items()),
+                            None if name in info.first else blank)
+              for name, blank in blanks.items() if info.choices.get(name)}
+    typed = info.untold if info.queues else (*blanks, "gpus")
+    if any(queue.gpus for queue in info.queues):
+        typed = (*typed, "gpus", "gpu_type")
+    return {**{name: ("number" if name == "gpus" else "text", ()) for name in typed}, **fields}
 
 
 def _select(choices, blank="–"):
-    """``blank`` says what leaving it open means."""
-    return "select", (("", blank), *choices)
+    """``blank`` says what leaving it open means; without it one of them must be taken."""
+    return "select", ((("", blank),) if blank else ()) + tuple(choices)
 
 
 def _described(environments):
     return tuple((name, environment.description or name) for name, environment in environments.items())
 
 
-def _queue_text(queue):
-    limit = f", up to {write('walltime', queue.max_walltime)}" if queue.max_walltime else ""
-    return f"{queue.name} ({queue.idle_nodes} of {queue.total_nodes} nodes idle{limit})"
-
-
-def _account_text(info, user, account):
-    left = balance(info, user, account)
-    return f"{account} ({left})" if left else account
-
-
-def _may_use(reservation, user, accounts):
-    if not reservation.users and not reservation.accounts:
-        return True
-    return user in reservation.users or bool(set(accounts) & set(reservation.accounts))
+def _text(info, field, value, choice):
+    left = balance(info, info.user, value) if field == "account" else ""
+    return replace(choice, facts=left).text if left else choice.text

@@ -1,37 +1,39 @@
-"""What the browser needs to know of a cluster so that fields follow each other: the form's rules as plain JSON.
+"""What the browser needs to know so that fields follow each other, as plain JSON.
 
-The limits are those that the answer is checked against (``limits.py``); the browser only looks them up.
+It comes from the same functions that the answer is checked with; the browser only shows it.
 """
+from .fitting import candidates, fitting
 from .limits import limits, write
 
-CHOICES = {"node_type": "features", "gpu_type": "gpus", "account": "accounts"}
+_FOLLOWED = ("queue", "node_type", "gpu_type", "account")
 
 
 def rules(policy, info):
-    """``limits`` by queue ("" for none chosen), ``choices`` by field and queue, ``presets`` by name."""
-    names = ["", *(queue.name for queue in info.queues if queue.up)]
-    return {"limits": {name: _limits(policy, info, name or None) for name in names},
-            "choices": {field: _choices(field, info, policy) for field in CHOICES},
+    """``presets`` by name: what they fill in and what they fix; ``titles`` by field and value, where they differ."""
+    titles = {field: {value: choice.title for value, choice in choices.items() if choice.title != value}
+              for field, choices in info.choices.items()}
+    return {"titles": {field: found for field, found in titles.items() if found},
             "presets": {name: {"values": {key: _text(key, value) for key, value in profile.options.items()},
                                "lock": list(profile.lock)} for name, profile in policy.profiles.items()}}
 
 
-def _limits(policy, info, queue):
-    """(largest value, sentence) by field; GPUs of a type are ``gpus/TYPE``."""
-    found = dict(limits(policy, info, queue))
-    for kind in {kind for each in info.queues for kind in each.gpus if kind}:
-        limit = limits(policy, info, queue, kind).get("gpus")
-        if limit:
-            found[f"gpus/{kind}"] = limit
-    return {name: [write(limit.field, limit.value), str(limit)] for name, limit in found.items()}
+def follow(policy, info, values):
+    """What the other fields may hold beside these values, which may be anything.
+
+    ``limits``: (largest value, sentence) by field; ``choices``: values by field, where not all go with the others;
+    ``defaults``: what an open field means.
+    """
+    queue, node_type, gpu_type, account = (_word(values.get(name)) for name in _FOLLOWED)
+    found = limits(policy, info, queue, node_type, gpu_type)
+    defaults = {each.default_walltime for each in candidates(info, queue)}
+    return {"limits": {name: [write(name, limit.value), str(limit)] for name, limit in found.items()},
+            "choices": fitting(info, queue, node_type, account),
+            "defaults": {"walltime": write("walltime", *defaults)} if len(defaults) == 1 and None not in defaults
+            else {}}
 
 
-def _choices(field, info, policy):
-    """What each queue offers, without those that take all."""
-    if field == "node_type" and policy.node_types:
-        return {}
-    offers = {queue.name: getattr(queue, CHOICES[field]) for queue in info.queues if queue.up}
-    return {name: list(offered) for name, offered in offers.items() if offered is not None}
+def _word(value):
+    return value if isinstance(value, str) and value else None
 
 
 def _text(name, value):

@@ -1,10 +1,10 @@
 """Largest values of the site and of the queues: one declaration for the form, the browser and what comes back."""
 from dataclasses import dataclass
 
+from .fitting import candidates, kinds
 from .units import format_memory, format_walltime
 
 _WRITERS = {"memory": format_memory, "walltime": format_walltime}
-_OF_QUEUES = {"walltime": "max_walltime", "nodes": "max_nodes", "cores": "cores", "memory": "memory"}
 
 
 @dataclass(frozen=True)
@@ -24,41 +24,63 @@ def write(field, value):
     return _WRITERS.get(field, str)(value)
 
 
-def limits(policy, info, queue=None, gpu_type=None):
-    """A Limit by field, for a job in this queue; of no queue, in the one that the batch system would choose.
+def limits(policy, info, queue=None, node_type=None, gpu_type=None):
+    """A Limit by field, for a job in this queue on such nodes; of no queue, in the one that would be chosen for it.
 
-    Where it may choose among several, a limit is what the most generous of them allows; a queue that is not known
-    adds none.
+    Where the batch system may choose among several, a limit is what the most generous of them allows; a queue that is
+    not known adds none.
     """
     found = {name: Limit(name, value, "here") for name, value in policy.limits.items()}
-    queues = _candidates(info, queue)
-    where = f"in queue {queues[0].name}" if len(queues) == 1 else "in any queue"
-    for name, values in _values(queues, gpu_type):
-        if name not in info.untold and values and None not in values:
-            if name not in found or max(values) < found[name].value:
-                found[name] = Limit(name, max(values), where)
+    queues = candidates(info, queue)
+    where = f"in queue {info.title('queue', queues[0].name)}" if len(queues) == 1 else "in any queue"
+    nodes = _nodes(info, queues, node_type, gpu_type)
+    anywhere = _largest(info, queues)
+    for name, value in _largest(info, queues, node_type, gpu_type).items():
+        if name not in found or value < found[name].value:
+            here = f"{nodes} {where}" if nodes and value != anywhere.get(name) else where
+            found[name] = Limit(name, value, here)
     return found
-
-
-def _candidates(info, name):
-    queue = info.queue(name)
-    if queue is not None:
-        return [queue]
-    return [] if name else [queue for queue in info.queues if queue.up]
-
-
-def _values(queues, gpu_type):
-    for name, attribute in _OF_QUEUES.items():
-        yield name, [getattr(queue, attribute) for queue in queues]
-    yield "gpus", [queue.gpus.get(gpu_type, 0) if gpu_type else max(queue.gpus.values(), default=0)
-                   for queue in queues]
 
 
 def most_generous(policy, info):
     """The largest value of a field in any queue that takes jobs; of the site where it is stricter."""
-    queues = [queue for queue in info.queues if queue.up]
-    found = dict(policy.limits)
-    for name, values in _values(queues, None):
-        if name not in info.untold and values and None not in values:
-            found[name] = min(max(values), found.get(name, max(values)))
-    return found
+    found = _largest(info, [queue for queue in info.queues if queue.up])
+    return {**found, **{name: min(value, found.get(name, value)) for name, value in policy.limits.items()}}
+
+
+def _nodes(info, queues, node_type, gpu_type):
+    """``on himem nodes``, where these are told apart from others."""
+    if not any(queue.kinds for queue in queues):
+        return ""
+    if node_type:
+        return f"on {info.title('node_type', node_type)} nodes"
+    return f"on nodes with {info.title('gpu_type', gpu_type)}" if gpu_type else ""
+
+
+def _largest(info, queues, node_type=None, gpu_type=None):
+    """The largest values that one of the queues allows, of the fields that all of them limit."""
+    gpu_type = None if "gpu_type" in info.untold else gpu_type
+    rows = [_row(queue, node_type, gpu_type) for queue in queues]
+    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    return {name: max(values) for name, values in columns.items() if name not in info.untold and None not in values}
+
+
+def _row(queue, node_type, gpu_type):
+    """One queue's largest values, by field: those of its nodes of this type, where it tells them apart."""
+    nodes = kinds(queue, node_type, gpu_type)
+    row = {"walltime": queue.max_walltime, "nodes": queue.max_nodes}
+    if node_type or gpu_type:
+        row["nodes"] = _least(queue.max_nodes, sum(kind.total for kind in nodes) or None)
+    for name in ("cores", "memory"):
+        values = [getattr(kind, name) for kind in nodes]
+        row[name] = max(values) if values and None not in values else getattr(queue, name)
+    row["gpus"] = max((_count(each.gpus, gpu_type) for each in nodes or [queue]), default=0)
+    return row
+
+
+def _count(gpus, gpu_type):
+    return gpus.get(gpu_type, 0) if gpu_type else max(gpus.values(), default=0)
+
+
+def _least(*values):
+    return min((value for value in values if value is not None), default=None)

@@ -62,10 +62,24 @@ class Completed:
 
 
 @dataclass(frozen=True)
+class NodeKind:
+    """Nodes of a queue that are alike; ``features`` are the node types by which they can be asked for."""
+
+    features: tuple[str, ...] = ()
+    cores: int | None = None
+    memory: int | None = None
+    gpus: Mapping[str, int] = field(default_factory=dict)
+    total: int = 0
+    idle: int = 0
+
+
+@dataclass(frozen=True)
 class Queue:
     """One queue (Slurm: partition) and its limits; times in seconds, memory in bytes, counts per node.
 
-    None means that there is no limit, or that the batch system does not tell.
+    None means that there is no limit, or that the batch system does not tell. ``cores``, ``memory``, ``gpus`` and
+    ``features`` are of all its nodes together; ``kinds`` tells them apart, where the batch system does. ``users``,
+    ``groups``, ``accounts`` and ``qos`` are those that may use it, or with ``-`` in front may not; () means all.
     """
 
     name: str
@@ -80,23 +94,39 @@ class Queue:
     memory: int | None = None
     gpus: Mapping[str, int] = field(default_factory=dict)
     features: tuple[str, ...] = ()
-    accounts: tuple[str, ...] | None = None
+    kinds: tuple[NodeKind, ...] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    qos: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """Nodes set aside for some users or accounts; empty tuples mean that this does not restrict it."""
+    """Nodes set aside for some; ``users``, ``groups`` and ``accounts`` as those of a Queue. Times know their zone."""
 
     name: str
     users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     active: bool = True
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Association:
+    """An account that a user may charge, in this queue only or in all, and the qualities of service it has there."""
+
+    account: str
+    queue: str = ""
+    qos: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """What the form can offer. ``accounts`` and ``qos`` are by user name; of the options in ``untold`` the batch system
-    says nothing, so that users write them themselves.
+    """What the batch system tells. ``accounts`` and ``qos`` are by user name; so are ``associations``, which say what
+    of them goes together. Of the options in ``untold`` it says nothing, so that users write them themselves.
 
     ``balances`` are core-hours left by account and then by user, ``""`` for all of its users together.
     """
@@ -104,6 +134,7 @@ class ClusterInfo:
     queues: tuple[Queue, ...] = ()
     accounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     qos: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    associations: Mapping[str, tuple[Association, ...]] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
     untold: frozenset[str] = frozenset()
     balances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -119,6 +150,41 @@ class ClusterInfo:
         """Core-hours that the user may still take from the account; None: no limit, or nobody tells."""
         known = self.balances.get(account, {})
         return min((known[name] for name in ("", user) if name in known), default=None)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value that a field offers, as people read it."""
+
+    title: str
+    description: str = ""
+    facts: str = ""
+
+    @property
+    def text(self):
+        described = ": ".join(filter(None, (self.title, self.description)))
+        return described + (f" ({self.facts})" if self.facts else "")
+
+
+@dataclass(frozen=True)
+class Offer(ClusterInfo):
+    """What one user may choose, by ``offers.offer``: of ClusterInfo what is for this user, as the site wants it shown.
+
+    ``choices`` are by field and value; a field that is not there takes what is typed. ``unlisted`` are values that are
+    taken and not shown, ``closed`` says of others why they are not for this user. ``first`` is what holds where the
+    user leaves a field open and the batch system's own default is not for this user.
+    """
+
+    user: str = ""
+    choices: Mapping[str, Mapping[str, Choice]] = field(default_factory=dict)
+    unlisted: Mapping[str, Mapping[str, Choice]] = field(default_factory=dict)
+    closed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    first: Mapping[str, str] = field(default_factory=dict)
+
+    def title(self, field, value):
+        """The value's name for people."""
+        known = {**self.choices.get(field, {}), **self.unlisted.get(field, {})}
+        return known[value].title if isinstance(value, str) and value in known else value
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ from typing import Any, Mapping
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from . import fields
+from .declared import FIELDS, Entry
 from .errors import ConfigError, OptionError, OptionErrors
 from .fields import MODULES, Count, Directory, EnvironmentName, Flag, Memory, Name, Positive, Walltime, Word
+from .fitting import fitting
 from .limits import limits, write
-from .model import ClusterInfo, Environment
+from .model import Environment, Offer
 
 
 def _option(section, label, help="", default=None):
@@ -72,6 +74,8 @@ class Policy:
     custom_environment: bool = False
     interfaces: Mapping[str, str] = field(default_factory=dict)
     node_types: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
+    discover: frozenset[str] = frozenset(FIELDS)
     limits: Mapping[str, int] = field(default_factory=dict)
     allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unsupported: frozenset[str] = frozenset()
@@ -95,11 +99,12 @@ def parse_limits(limits):
     return parsed
 
 
-def parse_options(raw, policy=Policy(), info=ClusterInfo(), user=""):
-    """Options from any road; ``raw`` maps the vocabulary's keys. Raises OptionErrors with every bad field."""
+def parse_options(raw, policy=Policy(), info=Offer()):
+    """Options from any road; ``raw`` maps the vocabulary's keys, ``info`` is what this user is offered. Raises
+    OptionErrors with every bad field."""
     if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
         raise OptionErrors([OptionError("options", "must be one JSON object")])
-    site = _site_values(policy)
+    site = _site_values(policy, info)
     given = {**_filled({"profile": site.get("profile")}), **_filled(raw)}
     merged = {**site, **_filled(_profile_options(given, policy)), **given}
     try:
@@ -108,7 +113,7 @@ def parse_options(raw, policy=Policy(), info=ClusterInfo(), user=""):
         raise OptionErrors([_explain(detail) for detail in error.errors()]) from None
     options = _with_walltime(options, policy, info)
     errors = [*_against_lock(options, policy, info), *_against_policy(options, policy),
-              *_against_cluster(options, policy, info, user)]
+              *_against_cluster(options, policy, info)]
     if errors:
         raise OptionErrors(errors)
     return options
@@ -139,19 +144,15 @@ def find_environment(value, policy):
     raise OptionError("environment", _choose(value, policy.environments))
 
 
-def _site_values(policy):
+def _site_values(policy, info):
     """What holds where the user says nothing: the first of the allowed values, then the site's defaults."""
     first = {name: values[0] for name, values in policy.allowed.items() if values}
-    return {**_filled(first), **_filled(policy.defaults)}
+    return {**info.first, **_filled(first), **_filled(policy.defaults)}
 
 
 def _profile_options(given, policy):
     name = given.get("profile")
-    if name is None:
-        return {}
-    if not isinstance(name, str) or name not in policy.profiles:
-        raise OptionErrors([OptionError("profile", _choose(name, policy.profiles))])
-    return policy.profiles[name].options
+    return policy.profiles[name].options if isinstance(name, str) and name in policy.profiles else {}
 
 
 def _explain(detail):
@@ -171,8 +172,12 @@ def _parsed(name, values):
 
 
 def _choose(value, names):
+    return f"there is no {str(value)[:64]!r} here" + _instead(names)
+
+
+def _instead(names):
     shown = ", ".join(map(str, list(names)[:20]))
-    return f"there is no {str(value)[:64]!r} here" + (f"; choose one of {shown}" if shown else "")
+    return f"; choose one of {shown}" if shown else ""
 
 
 def _with_walltime(options, policy, info):
@@ -186,11 +191,11 @@ def _with_walltime(options, policy, info):
 
 
 def _against_lock(options, policy, info):
-    if options.profile is None:
+    if options.profile not in policy.profiles:
         return
     profile = policy.profiles[options.profile]
     try:
-        preset = Options.model_validate({**_site_values(policy), **_filled(profile.options)})
+        preset = Options.model_validate({**_site_values(policy, info), **_filled(profile.options)})
         fixed = {name: getattr(_with_walltime(preset, policy, info), name) for name in profile.lock}
     except (ValidationError, AttributeError) as error:
         raise ConfigError(f"profiles[{options.profile!r}]: {error}") from error
@@ -200,6 +205,8 @@ def _against_lock(options, policy, info):
 
 
 def _against_policy(options, policy):
+    if options.profile is not None and options.profile not in policy.profiles:
+        yield OptionError("profile", _choose(options.profile, policy.profiles))
     for name in sorted(policy.unsupported):
         if getattr(options, name) != Options.model_fields[name].default:
             yield OptionError(name, "cannot be chosen on this cluster")
@@ -209,27 +216,41 @@ def _against_policy(options, policy):
             yield OptionError(name, _choose(write(name, value), [v for v in values if v not in (None, "")]))
     if options.interface is not None and options.interface not in policy.interfaces:
         yield OptionError("interface", _choose(options.interface, policy.interfaces))
-    if options.node_type is not None and policy.node_types and options.node_type not in policy.node_types:
-        yield OptionError("node_type", _choose(options.node_type, policy.node_types))
     try:
         find_environment(options.environment, policy)
     except OptionError as error:
         yield error
 
 
-def _against_cluster(options, policy, info, user):
-    # Slurm takes a job with an unknown quality of service and lets it wait for ever.
-    for name, known in (("account", info.accounts.get(user)), ("qos", info.qos.get(user))):
-        value = getattr(options, name)
-        if value is not None and known and value not in known:
-            yield OptionError(name, _choose(value, known))
-    queue = info.queue(options.queue)
-    if queue is None and options.queue is not None and info.queues:
-        yield OptionError("queue", _choose(options.queue, [q.name for q in info.queues]))
-    elif queue is not None and not queue.up:
-        yield OptionError("queue", f"{queue.name} is not taking jobs at the moment")
-    kind = options.gpu_type if "gpu_type" not in info.untold else None
-    for name, limit in limits(policy, info, options.queue, kind).items():
+def _against_cluster(options, policy, info):
+    fits = fitting(info, options.queue, options.node_type, options.account)
+    chosen = {name: value for name in FIELDS if (value := getattr(options, name)) is not None}
+    bad = {name: message for name, value in chosen.items() if (message := _not_offered(name, value, info, fits))}
+    yield from (OptionError(name, message) for name, message in bad.items())
+    node_type, gpu_type = (chosen.get(name) if name not in bad else None for name in ("node_type", "gpu_type"))
+    for name, limit in limits(policy, info, options.queue, node_type, gpu_type).items():
         value = getattr(options, name)
         if value is not None and value > limit.value:
             yield OptionError(name, str(limit))
+
+
+def _not_offered(name, value, info, fits):
+    """Why this value of a field is not for this user here, "" where it is or nobody knows."""
+    listed = info.choices.get(name, {})
+    if value in info.closed.get(name, ()):
+        return f"{value} {info.closed[name][value]}" + _instead(_titled(info, name, listed))
+    if name == "queue" and (queue := info.queue(value)) and not queue.up:
+        return f"{info.title(name, value)} is not taking jobs at the moment"
+    # Slurm takes a job with an unknown quality of service and lets it wait for ever.
+    if listed and value not in listed and value not in info.unlisted.get(name, ()):
+        return _choose(value, _titled(info, name, listed))
+    if value in listed and name in fits and value not in fits[name]:
+        where = "account" if name == "qos" else "queue"
+        return f"{info.title(name, value)} does not go with this {where}" + _instead(_titled(info, name, fits[name]))
+    return ""
+
+
+def _titled(info, name, values):
+    """Values as the form shows them, with the batch system's name."""
+    titles = {value: info.title(name, value) for value in values}
+    return [value if title == value else f"{title} ({value})" for value, title in titles.items()]

@@ -1,9 +1,11 @@
 """What PBS tells of its queues, nodes and reservations, for the form."""
 import json
+from datetime import datetime, timezone
 
 from ..errors import ParseError
-from ..model import ClusterInfo, Queue, Reservation
+from ..model import ClusterInfo, NodeKind, Queue, Reservation
 from ..units import UnitError, parse_memory, parse_walltime
+from .kinds import of_queue
 
 COMMANDS = {
     "queues": ["qstat", "-Q", "-f", "-F", "json"],
@@ -43,29 +45,33 @@ def _entries(answers, name, key):
 
 def _queue(name, queue, nodes, default, gpu_resource, gpu_type_resource):
     limits, defaults = _resources(queue, "resources_max"), _resources(queue, "resources_default")
-    up = [node for node in nodes if not _AWAY & set(str(node.get("state")).split(","))]
-    there = [_resources(node, "resources_available") for node in up]
+    there = [_kind(node, gpu_resource, gpu_type_resource) for node in nodes
+             if not _AWAY & set(str(node.get("state")).split(","))]
     most = [number for number in (_number(limits.get("nodect")), len(nodes) or None) if number]
     return Queue(
         name=name, default=default, up=queue.get("enabled") == "True" and queue.get("started") == "True",
         max_walltime=_seconds(limits.get("walltime")), default_walltime=_seconds(defaults.get("walltime")),
         max_nodes=min(most, default=None), total_nodes=len(nodes),
-        idle_nodes=sum(node.get("state") == "free" and not node.get("jobs") for node in up),
-        cores=max((_number(node.get("ncpus")) or 0 for node in there), default=0) or None,
-        memory=max((_bytes(node.get("mem")) or 0 for node in there), default=0) or None,
-        gpus=_gpus(there, gpu_resource, gpu_type_resource),
-        features=tuple(sorted({key for node in there for key, value in node.items()
-                               if value == "True" and key not in _BUILT_IN})),
+        idle_nodes=sum(node.idle for node in there), **of_queue(there),
+        users=allowed(queue, "user"), groups=allowed(queue, "group"),
     )
 
 
-def _gpus(nodes, gpu_resource, gpu_type_resource):
-    kinds = {}
-    for node in nodes:
-        kind, count = str(node.get(gpu_type_resource, "")), _number(node.get(gpu_resource)) or 0
-        if count:
-            kinds[kind] = max(kinds.get(kind, 0), count)
-    return kinds
+def _kind(node, gpu_resource, gpu_type_resource):
+    has = _resources(node, "resources_available")
+    gpus = _number(has.get(gpu_resource))
+    return NodeKind(
+        features=tuple(sorted(key for key, value in has.items() if value == "True" and key not in _BUILT_IN)),
+        cores=_number(has.get("ncpus")), memory=_bytes(has.get("mem")),
+        gpus={str(has.get(gpu_type_resource, "")): gpus} if gpus else {},
+        total=1, idle=int(node.get("state") == "free" and not node.get("jobs")))
+
+
+def allowed(queue, kind):
+    """The queue's access list of users or groups: names, with ``-`` in front those that are kept out; () for none."""
+    words = queue.get(f"acl_{kind}s") if queue.get(f"acl_{kind}_enable") == "True" else ""
+    names = [word.strip().partition("@")[0] for word in str(words or "").split(",")]
+    return () if {"*", "+*", "+"} & set(names) else tuple(name for name in names if name.strip("+-"))
 
 
 def _reservations(completed):
@@ -78,9 +84,21 @@ def _reservations(completed):
         elif separator and found:
             found[-1][key] = value
     return tuple(Reservation(
-        name=entry["queue"], users=tuple(user.partition("@")[0] for user in entry.get("Authorized_Users", "").split(",")
-                                         if user and not user.startswith("-")),
-        active=entry.get("reserve_state") == "RESV_RUNNING") for entry in found)
+        name=entry["queue"], users=_names(entry, "Authorized_Users"), groups=_names(entry, "Authorized_Groups"),
+        active=entry.get("reserve_state") == "RESV_RUNNING", start=_time(entry.get("reserve_start")),
+        end=_time(entry.get("reserve_end"))) for entry in found)
+
+
+def _names(entry, key):
+    return tuple(word.partition("@")[0] for word in entry.get(key, "").split(",") if word)
+
+
+def _time(text):
+    """``Sat Nov 21 16:18:00 2026``: asked for in UTC."""
+    try:
+        return datetime.strptime(text or "", "%a %b %d %H:%M:%S %Y").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
 
 
 def _resources(entry, key):

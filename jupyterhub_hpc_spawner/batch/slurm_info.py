@@ -1,17 +1,19 @@
 """What Slurm tells of its partitions, accounts and reservations, for the form: sinfo(1), scontrol(1), sacctmgr(1)."""
 import re
+from datetime import datetime, timezone
 
 from ..errors import ParseError
-from ..model import ClusterInfo, Queue, Reservation
+from ..model import Association, ClusterInfo, NodeKind, Queue, Reservation
 from ..units import UnitError, parse_walltime
 from . import slurm_shares
+from .kinds import of_queue
 
 SEP = "\x1f"
 _QUEUE_FIELDS = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%s")
 COMMANDS = {
     "queues": ["sinfo", "-h", "-a", "-o", SEP.join(_QUEUE_FIELDS)],
     "partitions": ["scontrol", "show", "partition", "-o"],
-    "accounts": ["sacctmgr", "-n", "-P", "show", "assoc", "format=User,Account,QOS"],
+    "accounts": ["sacctmgr", "-n", "-P", "show", "assoc", "format=User,Account,Partition,QOS"],
     "reservations": ["scontrol", "show", "reservation", "-o"],
     "shares": slurm_shares.COMMAND,
 }
@@ -19,16 +21,22 @@ COMMANDS = {
 
 def parse(answers):
     """ClusterInfo of those of COMMANDS that answered."""
-    accounts, qos = _accounts(answers["accounts"]) if "accounts" in answers else ({}, {})
+    associations = _associations(answers["accounts"]) if "accounts" in answers else {}
     details = _records(answers["partitions"], "PartitionName") if "partitions" in answers else {}
     return ClusterInfo(
         queues=_queues(answers["queues"], details) if "queues" in answers else (),
-        accounts=accounts,
-        qos=qos,
+        accounts=_of_all(associations, lambda row: [row.account]),
+        qos=_of_all(associations, lambda row: row.qos),
+        associations=associations,
         reservations=_reservations(answers["reservations"]) if "reservations" in answers else (),
-        untold=frozenset() if accounts else frozenset({"account"}),
+        untold=frozenset() if associations else frozenset({"account"}),
         balances=slurm_shares.parse_balances(answers["shares"]) if "shares" in answers else {},
     )
+
+
+def _of_all(associations, names):
+    return {user: tuple(dict.fromkeys(name for row in rows for name in names(row)))
+            for user, rows in associations.items()}
 
 
 def duration(text):
@@ -68,55 +76,63 @@ def _records(completed, key):
 
 
 def _queues(completed, details):
-    """One Queue a partition: sinfo prints a line for each kind of node, so the largest node counts."""
+    """One Queue a partition: sinfo prints a line for each kind of node in each state."""
     found = {}
     for line in filter(None, completed.stdout.split("\n")):
         fields = line.split(SEP)
         if len(fields) != len(_QUEUE_FIELDS) or not fields[3].isdecimal():
             raise ParseError("a line without the requested fields", completed)
         name, up, limit, nodes, state, cores, memory, features, gres, _ = fields
-        row = found.setdefault(name, {"total": 0, "idle": 0, "cores": 0, "memory": 0, "features": {}, "gpus": {},
-                                      "up": up == "up", "limit": duration(limit)})
-        row["total"] += int(nodes)
-        row["idle"] += int(nodes) if state.rstrip("*~#!%$@^-") == "idle" else 0
-        row["cores"] = max(row["cores"], _number(cores) or 0)
-        row["memory"] = max(row["memory"], (_number(memory) or 0) * 1024 ** 2)
-        row["features"].update(dict.fromkeys(f for f in features.split(",") if f and f != "(null)"))
-        for gpu_type, count in parse_gres(gres).items():
-            row["gpus"][gpu_type] = max(row["gpus"].get(gpu_type, 0), count)
-    return tuple(_queue(name, row, details.get(name, {})) for name, row in found.items())
+        _, _, rows = found.setdefault(name, (up == "up", duration(limit), []))
+        rows.append(NodeKind(
+            features=tuple(word for word in features.split(",") if word and word != "(null)"), cores=_number(cores),
+            memory=(_number(memory) or 0) * 1024 ** 2 or None, gpus=parse_gres(gres), total=int(nodes),
+            idle=int(nodes) if state.rstrip("*~#!%$@^-") == "idle" else 0))
+    return tuple(_queue(name, *row, details.get(name, {})) for name, row in found.items())
 
 
-def _queue(name, row, detail):
-    most = _number(detail.get("MaxNodes", ""))
-    allowed = detail.get("AllowAccounts", "ALL")
+def _queue(name, up, limit, nodes, detail):
+    most, total = _number(detail.get("MaxNodes", "")), sum(kind.total for kind in nodes)
     return Queue(
-        name=name, default=detail.get("Default") == "YES", up=row["up"],
-        max_walltime=row["limit"], default_walltime=duration(detail.get("DefaultTime", "")),
-        max_nodes=min(most, row["total"]) if most is not None else row["total"],
-        total_nodes=row["total"], idle_nodes=row["idle"],
-        cores=row["cores"] or None, memory=row["memory"] or None, gpus=row["gpus"],
-        features=tuple(row["features"]), accounts=None if allowed == "ALL" else tuple(allowed.split(",")),
+        name=name, default=detail.get("Default") == "YES", up=up,
+        max_walltime=limit, default_walltime=duration(detail.get("DefaultTime", "")),
+        max_nodes=min(most, total) if most is not None else total,
+        total_nodes=total, idle_nodes=sum(kind.idle for kind in nodes), groups=_names(detail, "AllowGroups"),
+        accounts=_names(detail, "AllowAccounts") or _names(detail, "DenyAccounts", "-"),
+        qos=_names(detail, "AllowQos") or _names(detail, "DenyQos", "-"), **of_queue(nodes),
     )
 
 
-def _accounts(completed):
-    accounts, qos = {}, {}
+def _names(fields, key, sign=""):
+    """The words of a list; () where it is not given, or for all."""
+    text = fields.get(key, "")
+    return tuple(sign + word for word in text.split(",") if word) if text not in ("ALL", "(null)", "NONE") else ()
+
+
+def _associations(completed):
+    """{user: Associations}; a line without a user is an account's own."""
+    found = {}
     for line in filter(None, completed.stdout.split("\n")):
-        user, _, rest = line.partition("|")
-        account, _, names = rest.partition("|")
+        user, account, queue, names = (line.split("|") + [""] * 3)[:4]
         if user and account:
-            accounts.setdefault(user, {})[account] = None
-            qos.setdefault(user, {}).update(dict.fromkeys(filter(None, names.split(","))))
-    return ({user: tuple(names) for user, names in accounts.items()},
-            {user: tuple(names) for user, names in qos.items()})
+            qos = tuple(filter(None, names.split(",")))
+            found.setdefault(user, []).append(Association(account, queue, qos))
+    return {user: tuple(rows) for user, rows in found.items()}
 
 
 def _reservations(completed):
-    def names(fields, key):
-        return () if fields.get(key, "(null)") == "(null)" else tuple(fields[key].split(","))
-
+    """Without those for maintenance, which nobody may use."""
     return tuple(
-        Reservation(name, names(fields, "Users"), names(fields, "Accounts"), fields.get("State") == "ACTIVE")
+        Reservation(name, _names(fields, "Users"), _names(fields, "Groups"), _names(fields, "Accounts"),
+                    fields.get("State") == "ACTIVE", _time(fields.get("StartTime")), _time(fields.get("EndTime")))
         for name, fields in _records(completed, "ReservationName").items()
+        if "MAINT" not in fields.get("Flags", "").split(",")
     )
+
+
+def _time(text):
+    """``2026-11-21T11:23:20``: asked for in UTC."""
+    try:
+        return datetime.strptime(text or "", "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None

@@ -1,8 +1,10 @@
 """What Torque tells of its queues and nodes, for the form: ``qstat -Q -f``, ``qstat -B -f`` and ``pbsnodes -x``."""
 import re
 
-from ..model import ClusterInfo, Queue
+from ..model import ClusterInfo, NodeKind, Queue
 from ..units import UnitError, parse_memory, parse_walltime
+from .kinds import of_queue
+from .pbs_info import allowed
 
 # A kind of GPU is a property of nodes, like a node type.
 _UNTOLD = frozenset({"account", "qos", "reservation", "gpu_type"})
@@ -34,27 +36,28 @@ def _records(text, kind):
 def _queue(name, fields, nodes, default):
     needed = fields.get("resources_default.neednodes", "")
     there = [node for node in nodes if not needed or needed in _properties(node)]
-    up = [node for node in there if not {"down", "offline"} & set(node.findtext("state", "").split(","))]
+    up = [_kind(node) for node in there if not {"down", "offline"} & set(node.findtext("state", "").split(","))]
     limit = _number(fields.get("resources_max.nodect"))
     return Queue(
         name=name, default=default, up=fields.get("enabled") == "True" and fields.get("started") == "True",
         max_walltime=_seconds(fields.get("resources_max.walltime", "")),
         default_walltime=_seconds(fields.get("resources_default.walltime", "")),
         max_nodes=min(filter(None, (limit, len(there))), default=None), total_nodes=len(there),
-        idle_nodes=sum(node.findtext("state") == "free" and not node.findtext("jobs") for node in up),
-        cores=max((_number(node.findtext("np")) or 0 for node in up), default=0) or None,
-        memory=max(map(_memory, up), default=0) or None, gpus=_gpus(up),
-        features=tuple(dict.fromkeys(word for node in up for word in _properties(node))),
+        idle_nodes=sum(kind.idle for kind in up), **of_queue(up),
+        users=allowed(fields, "user"), groups=allowed(fields, "group"),
     )
+
+
+def _kind(node):
+    gpus = _number(node.findtext("gpus"))
+    return NodeKind(
+        features=tuple(_properties(node)), cores=_number(node.findtext("np")), memory=_memory(node) or None,
+        gpus={"": gpus} if gpus else {}, total=1,
+        idle=int(node.findtext("state") == "free" and not node.findtext("jobs")))
 
 
 def _properties(node):
     return [word for word in node.findtext("properties", "").split(",") if word]
-
-
-def _gpus(nodes):
-    most = max((_number(node.findtext("gpus")) or 0 for node in nodes), default=0)
-    return {"": most} if most else {}
 
 
 def _memory(node):

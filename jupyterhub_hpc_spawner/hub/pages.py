@@ -13,8 +13,9 @@ from jupyterhub.utils import url_path_join
 from tornado import web
 
 from ..errors import ConfigError, OptionErrors
+from ..form_data import follow
 from ..outlook import by_estimate, outlook
-from . import estimates, overview, private
+from . import estimates, offering, overview, private
 
 TEMPLATES = Path(files("jupyterhub_hpc_spawner.templates"))
 STATIC = TEMPLATES / "static"
@@ -75,24 +76,25 @@ class PreviewHandler(apihandlers.APIHandler):
             raise web.HTTPError(400, "Not JSON") from None
         spawner = user.spawners[""]
         await spawner.apply_group_overrides()
-        await spawner.cluster.known_info(patience=0)
+        await offering.look(spawner, patience=0)
         try:
+            info = spawner.offer
+            beside = follow(spawner.policy, info, values) if isinstance(values, dict) else {}
             options = spawner.parse_options(values)
         except OptionErrors as errors:
-            self.finish({"errors": {error.field: error.message for error in errors.errors}})
+            self.finish({"errors": {error.field: error.message for error in errors.errors}, **beside})
         except ConfigError as error:  # told to the administrator at every start, not at every key
             raise web.HTTPError(503, str(error)) from None
         else:
-            self.finish(_preview(spawner, options))
+            self.finish({**_preview(spawner, info, options), **beside})
 
 
-def _preview(spawner, options):
+def _preview(spawner, info, options):
     """What is known of the request now; ``asking``: more may be known if one asks again in a moment."""
-    cluster = spawner.cluster
-    found = outlook(options, cluster.info, spawner.user.name)
+    found = outlook(options, info, spawner.user.name)
     estimate, asking = estimates.look(spawner, options)
     if estimate is not None:
-        found = by_estimate(found, estimate, cluster.system.title, datetime.now(timezone.utc))
+        found = by_estimate(found, estimate, spawner.cluster.system.title, datetime.now(timezone.utc))
     return {"errors": {}, **asdict(found), "start": found.start and found.start.timestamp(), "asking": asking}
 
 

@@ -123,11 +123,9 @@ def unwrap(user_options):
 
 
 def prefill(spawner):
-    """What the form shows: the link's values over those of the last time."""
+    """(values of the last time, values of the link that leads here)."""
     saved = unwrap(spawner.orm_spawner.user_options)
-    values = dict(saved) if isinstance(saved, dict) else {}
-    values.update(getattr(spawner.handler, _LINK, {}))
-    return values
+    return dict(saved) if isinstance(saved, dict) else {}, dict(getattr(spawner.handler, _LINK, {}))
 
 
 def take_link(spawner):

@@ -1,5 +1,6 @@
 """From the traits of the configuration to the cluster and the Policy that options are held against."""
 from ..batch import make_batch_system
+from ..declared import parse_choices, parse_discover
 from ..errors import ConfigError
 from ..model import Environment
 from ..options import Policy, Profile, parse_limits
@@ -25,6 +26,7 @@ def make_policy(spawner):
         profiles=_entries("profiles", Profile, spawner.profiles, "lock"),
         environments=_entries("environments", Environment, spawner.environments, "modules"),
         custom_environment=spawner.custom_environment, interfaces=spawner.interfaces, node_types=spawner.node_types,
+        choices=parse_choices(spawner.choices), discover=parse_discover(spawner.discover),
         limits=parse_limits(spawner.limits), allowed={name: tuple(values) for name, values in spawner.allowed.items()},
         unsupported=spawner.cluster.system.unsupported() | {"cluster"},
     )

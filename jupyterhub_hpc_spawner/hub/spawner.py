@@ -8,12 +8,13 @@ from tornado import web
 from traitlets import Bool, Dict, Enum, Float, Integer, List, Tuple, Unicode, default
 
 from .. import form
+from ..declared import FIELDS
 from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitError
 from ..model import JobState
 from ..options import dump_options, parse_options
 from ..runtimes import wanted_runtimes
 from ..script import make_templates
-from . import extra, handlers, pages, private, staging
+from . import extra, handlers, offering, pages, private, staging
 from .commands import default_helper
 from .failures import StartFailed, bad_options
 from .session import LOG_LINES, Session
@@ -67,6 +68,20 @@ class HPCSpawner(BatchSpawnerBase):
     allowed = Dict(
         help="""The only values by option, for example ``{"queue": ["debug", "normal"]}``. The first is taken where
         the user leaves the option open.""").tag(config=True)
+    choices = Dict(
+        help="""What users may choose of ``queue``, ``account``, ``qos``, ``reservation``, ``node_type`` and
+        ``gpu_type``, in this order and under these names; see [What the form offers](offers.md)::
+
+            c.HPCSpawner.choices = {
+                "queue": {
+                    "normal": {"title": "Standard", "description": "for most work", "max_walltime": "8h"},
+                    "*": {},  # all others, as the batch system tells
+                    "maintenance": {"hide": True},
+                },
+            }""").tag(config=True)
+    discover = List(
+        Enum(FIELDS), list(FIELDS), help="""The fields that the batch system fills in. Of the others only what is in
+        ``choices`` is offered; with ``[]`` it is not asked at all.""").tag(config=True)
     template_paths = List(
         Unicode(), help="""Directories with templates that come before the package's: a ``job/slurm.sh.j2`` there
         begins with ``{% extends "default/job/slurm.sh.j2" %}`` and overrides a block.""").tag(config=True)
@@ -120,6 +135,7 @@ class HPCSpawner(BatchSpawnerBase):
 
     replaces_batchspawner = True
     session = None
+    user_groups = None
     _submission = None
 
     @default("env_keep")
@@ -166,13 +182,18 @@ class HPCSpawner(BatchSpawnerBase):
     def policy(self):
         return make_policy(self)
 
+    @property
+    def offer(self):
+        """What this user may choose, from what is known already."""
+        return offering.offer_of(self)
+
     def parse_options(self, raw):
         """Options under this site's policy and the cluster's limits. Raises OptionErrors."""
-        return parse_options(private.unwrap(raw), self.policy, self.cluster.info, self.user.name)
+        return parse_options(private.unwrap(raw), self.policy, self.offer)
 
     async def check_options(self, user_options):
         """JupyterHub's hook before a start, for every road: form, REST, saved options. A bad field is a 400."""
-        await self.cluster.known_info()
+        await offering.look(self)
         try:
             return self.parse_options(user_options)
         except OptionErrors as errors:
@@ -184,11 +205,15 @@ class HPCSpawner(BatchSpawnerBase):
     async def make_form(self):
         """The spawn form: last values, or a link's, or what was just refused with the reasons beside the fields."""
         await self.apply_group_overrides()
-        info = await self.cluster.known_info()
-        values, errors = private.rejected(self.user) or (private.prefill(self), {})
+        await offering.look(self)
         templates = make_templates(self.template_paths)
-        return pages.last_failure(self, templates) + form.render(
-            templates, self.policy, info, self.user.name, values, errors, *pages.form_addresses(self))
+        try:
+            values, errors = private.rejected(self.user) or offering.prefilled(self)
+            return pages.last_failure(self, templates) + form.render(
+                templates, self.policy, self.offer, values, errors, *pages.form_addresses(self))
+        except ConfigError as error:
+            self.log.error("The site's configuration keeps %s from the form: %s", self._log_name, error)
+            raise StartFailed(500, f"This site's configuration needs its administrator: {error}") from None
 
     def read_form(self, form_data):
         """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""

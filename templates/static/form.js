@@ -1,4 +1,4 @@
-// The spawn form. Fields follow the queue and the preset; the Hub checks what is typed, and starts nothing by that.
+// The spawn form. Fields follow each other and the preset; the Hub checks what is typed, and starts nothing by that.
 "use strict";
 
 (() => {
@@ -8,7 +8,6 @@
   const controls = [...root.querySelectorAll(".hpc-field [name]")];
   const presets = [...root.querySelectorAll('[name="profile"]')];
   const outlook = root.querySelector(".hpc-outlook");
-  const find = (name) => controls.find((control) => control.name === name);
   const note = (control, kind) => document.getElementById(`${control.id}-${kind}`);
   const helps = new Map(controls.map((control) => [control.name, note(control, "help").textContent]));
   const typed = new Map(controls.map((control) => [control.name, read(control)]));
@@ -24,34 +23,25 @@
     if (control.selectedIndex < 0) control.selectedIndex = 0;
   }
 
-  function chosen(name) {
-    const control = find(name);
-    return control ? read(control) : "";
-  }
-
-  // Limits and choices are the chosen queue's.
-  function followQueue() {
-    const queue = chosen("queue");
-    const limits = { ...(rules.limits[queue] || rules.limits[""]) };
-    const kind = chosen("gpu_type");
-    if (kind) limits.gpus = limits[`gpus/${kind}`] || limits.gpus;
+  // Limits, choices and what an open field means, as the Hub says they go with what is chosen.
+  function follow({ limits, choices, defaults }) {
     for (const control of controls) {
       const [most, sentence] = limits[control.name] || ["", ""];
       if (control.type === "number" && most) control.max = most;
       else if (control.type === "number") control.removeAttribute("max");
       const text = sentence ? `${sentence[0].toUpperCase()}${sentence.slice(1)}.` : "";
       note(control, "help").textContent = [helps.get(control.name).replace(/ ?At most .*$/, ""), text].join(" ").trim();
+      if (control.type === "text") control.placeholder = defaults[control.name] || "";
+      if (control.tagName === "SELECT") narrow(control, choices[control.name]);
     }
-    for (const [name, offers] of Object.entries(rules.choices)) follow(find(name), offers[queue]);
   }
 
-  function follow(control, offered) {
-    if (!control || control.tagName !== "SELECT") return;
+  // What is chosen stays, and its error says that it does not go with the rest.
+  function narrow(control, fitting) {
     for (const option of control.options) {
-      const fits = !offered || !option.value || offered.includes(option.value);
+      const fits = !fitting || !option.value || option.selected || fitting.includes(option.value);
       option.hidden = option.disabled = !fits;
     }
-    if (control.selectedOptions[0] && control.selectedOptions[0].disabled) control.selectedIndex = 0;
   }
 
   // A preset fills the fields in; without one they are as they were typed.
@@ -79,7 +69,7 @@
       const label = root.querySelector(`label[for="${control.id}"]`).textContent;
       return control.type === "checkbox" ? label : `${label.toLowerCase()}: ${value}`;
     }
-    return value;
+    return (rules.titles[control.name] || {})[value] || value;
   }
 
   function values() {
@@ -91,9 +81,15 @@
   // The Hub's own check, the same as at the start; only the last answer counts.
   let asked = 0;
   let timer = 0;
-  function check() {
+  let last = "";
+  let touched = false;
+  function check(event) {
+    const now = JSON.stringify(values());
+    if (now === last) return; // of one choice there are two events
+    last = now;
+    touched = touched || Boolean(event);
     clearTimeout(timer);
-    timer = setTimeout(ask, 250, 1000);
+    timer = setTimeout(ask, event && event.type === "input" && event.target.tagName !== "SELECT" ? 250 : 0, 1000);
   }
 
   // The batch system's own estimate comes later: ask again for it a few times, each after a longer pause.
@@ -110,6 +106,7 @@
       if (!response.ok) throw new Error(response.statusText);
       answer = await response.json();
     } catch (error) {
+      last = "";
       return; // the start checks it all again, and says what is wrong
     }
     if (number !== asked) return;
@@ -118,9 +115,11 @@
   }
 
   function show(answer) {
+    if (answer.limits) follow(answer);
     for (const control of controls) {
-      const message = answer.errors[control.name] || "";
       const error = note(control, "error");
+      // What the page came with says more.
+      const message = (!touched && error.textContent) || answer.errors[control.name] || "";
       error.textContent = message;
       error.hidden = !message;
       control.classList.toggle("is-invalid", Boolean(message));
@@ -158,11 +157,10 @@
     for (const control of controls) control.disabled = locked.includes(control.name);
   }
 
-  function refresh() {
+  function refresh(event) {
     lock();
-    followQueue();
     facts();
-    check();
+    check(event);
   }
 
   async function copyLink(button) {

@@ -2,6 +2,7 @@
 import os
 import pwd
 import re
+import time
 
 from .store import CORES, GPU_TYPE, GPUS, MEMORY, NODES
 
@@ -28,13 +29,15 @@ def left(seconds):
 
 
 def sinfo(store, arguments):
-    """A line for each partition and kind of node: the last node has the memory and the GPUs."""
+    """A line for each partition and kind of node: the last two have the memory and the GPUs."""
     separator = "\x1f"
     store.expect(arguments, ["-h", "-a", "-o", separator.join(SINFO)])
     memory, gres = str(MEMORY // 1024 ** 2), f"gpu:{GPU_TYPE}:{GPUS}"
     lines = []
     for name, (limit, _, up) in PARTITIONS.items():
-        kinds = [(len(NODES) - 1, "mc", "(null)"), (1, "mc,himem", gres)]
+        if name in store.read("control").get("gone", ()):
+            continue
+        kinds = [(len(NODES) - 2, "mc", "(null)"), (2, "mc,himem", gres)]
         kinds = [(1, "mc", "(null)")] if name == "debug" else kinds
         lines += [(name, up, limit, str(count), "idle", str(CORES), memory, features, gpus, "1-infinite")
                   for count, features, gpus in kinds]
@@ -42,11 +45,11 @@ def sinfo(store, arguments):
 
 
 def sacctmgr(store, arguments):
-    store.expect(arguments, ["-n", "-P", "show", "assoc", "format=User,Account,QOS"])
-    lines = ["|root|normal", "root|root|normal"]
+    store.expect(arguments, ["-n", "-P", "show", "assoc", "format=User,Account,Partition,QOS"])
+    lines = ["|root||normal", "root|root||normal"]
     for account, qos in ACCOUNTS.items():
         users = sorted({"alice", os.environ.get("USER", "root"), pwd.getpwuid(os.getuid()).pw_name})
-        lines += [f"|{account}|normal", *(f"{user}|{account}|{qos}" for user in users)]
+        lines += [f"|{account}||normal", *(f"{user}|{account}||{qos}" for user in users)]
     return 0, "".join(f"{line}\n" for line in lines), ""
 
 
@@ -88,7 +91,8 @@ def partition(name):
 
 
 def reservation(name):
-    return (f"ReservationName={name} StartTime=2026-11-21T11:23:20 EndTime=2026-11-21T12:23:20 Duration=01:00:00 "
+    begin, end = (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + hours * 3600)) for hours in (-1, 12))
+    return (f"ReservationName={name} StartTime={begin} EndTime={end} Duration=13:00:00 "
             f"Nodes={NODES[-1]} NodeCnt=1 CoreCnt={CORES} Features=(null) PartitionName=(null) Flags=SPEC_NODES "
             f"TRES=cpu={CORES} Users=(null) Groups=(null) Accounts=bio,geo Licenses=(null) State=ACTIVE "
             "BurstBuffer=(null) Watts=n/a MaxStartDelay=(null)\n")

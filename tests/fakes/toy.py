@@ -50,7 +50,8 @@ class Toy:
         self._write("faults", faults)
 
     def control(self, **control):
-        """``hold``, ``suspend``, ``walltime``, ``die``, ``code``, ``patience``: what befalls every job from now on."""
+        """``hold``, ``suspend``, ``walltime``, ``die``, ``code``, ``patience``: what befalls every job from now on;
+        ``gone``: partitions that Slurm no longer has."""
         self._write("control", control)
 
     def _write(self, name, value):

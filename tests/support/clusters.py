@@ -105,10 +105,12 @@ class SlurmCluster(Cluster):
         ({"memory": "999G"}, "memory: at most"),
         ({"nodes": 4}, "nodes: at most 3 in queue normal"),
         ({"gpus": 8}, "gpus: at most 2 in queue normal"),
-        ({"node_type": "nofeat"}, "The batch system refused the job: Batch job submission failed: Invalid feature"),
+        ({"node_type": "nofeat"}, "node_type: there is no 'nofeat' here; choose one of mc, himem"),
+        ({"queue": "debug", "node_type": "himem"}, "node_type: himem does not go with this queue; choose one of mc"),
+        ({"nodes": 2, "node_type": "himem"}, "nodes: at most 1 on himem nodes in queue normal"),
         ({"reservation": "nores"},
          "The batch system refused the job: Batch job submission failed: Requested reservation"),
-        ({"cores": 4, "gpus": 1, "gpu_type": "nokind"}, "gpus: none in queue normal"),
+        ({"cores": 4, "gpus": 1, "gpu_type": "nokind"}, "gpu_type: there is no 'nokind' here; choose one of a100"),
     )
 
     def _environment(self, configuration):
@@ -195,7 +197,7 @@ class PBSCluster(Cluster):
         ({"queue": "debug", "walltime": "31:00"}, "walltime: at most 00:30:00 in queue debug"),
         ({"memory": "999G"}, "memory: at most"),
         ({"nodes": 4}, "nodes: at most 3 in queue"),
-        ({"node_type": "nofeat"}, "The batch system refused the job: Unknown resource"),
+        ({"node_type": "nofeat"}, "node_type: there is no 'nofeat' here; choose one of himem"),
         ({"reservation": "R999"}, "The batch system refused the job: Unknown queue"),
     )
 

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jupyterhub_hpc_spawner import form
-from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, Queue, Reservation
+from jupyterhub_hpc_spawner.batch.kinds import of_queue
+from jupyterhub_hpc_spawner.declared import parse_choices
+from jupyterhub_hpc_spawner.form_data import follow
+from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, NodeKind, Queue, Reservation
+from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile
 from jupyterhub_hpc_spawner.script import make_templates
 
@@ -62,7 +66,7 @@ class Page(HTMLParser):
 
 
 def page(policy=Policy(), info=ClusterInfo(), user="alice", values=None, errors=None):
-    return Page(form.render(TEMPLATES, policy, info, user, values or {}, errors or {}))
+    return Page(form.render(TEMPLATES, policy, offer(policy, info, user), values or {}, errors or {}))
 
 
 INFO = ClusterInfo(
@@ -94,8 +98,7 @@ def test_hostile_text_stays_text_wherever_it_comes_from(hostile):
     assert hostile in [radio["value"] for radio in found.find("input", name="profile")]
     assert hostile in [label["text"] for label in found.find("label")]
     rules = json.loads(found.find("div", **{"class": "hpc-form"})[0]["data-rules"])
-    assert hostile in rules["limits"] and hostile in rules["presets"]
-    assert rules["choices"]["node_type"][hostile] == [hostile]
+    assert hostile in rules["presets"]
     assert [e["text"] for e in found.find("strong")] == [hostile]
     assert {e["tag"] for e in found.elements} <= harmless | {"datalist"}
     assert not [name for e in found.elements for name in e if name.startswith("on") or name == "src"]
@@ -222,6 +225,56 @@ def test_numbers_have_the_largest_value_that_any_queue_or_the_site_allows(policy
 def test_a_saved_choice_that_is_gone_stays_visible():
     queue = page(info=INFO, values={"queue": "old"}).control("queue")
     assert [option["text"] for option in queue["options"] if "selected" in option] == ["old (not available)"]
+
+
+def test_a_site_names_what_is_chosen_and_the_form_sends_the_batch_systems_names():
+    policy = Policy(choices=parse_choices({
+        "queue": {"normal": {"title": "Standard", "description": "for most work"}},
+        "account": {"geo": {"title": "Geology"}},
+        "node_type": {"himem": {"title": "Large memory"}, "*": {}}}))
+    found = page(policy, INFO)
+    texts = {name: [(o["value"], o["text"]) for o in found.control(name)["options"]]
+             for name in ("queue", "account", "node_type")}
+    assert texts == {
+        "queue": [("", "Standard, the default"),
+                  ("normal", "Standard: for most work (2 of 3 nodes idle, up to 1-00:00:00)")],
+        "account": [("", "your default one"), ("geo", "Geology")],
+        "node_type": [("", "any"), ("himem", "Large memory"), ("mc", "mc")]}
+
+
+def test_where_the_default_queue_is_not_offered_another_one_must_be_taken():
+    info = ClusterInfo(queues=(Queue("normal", default=True), Queue("debug"), Queue("low")))
+    found = page(Policy(choices=parse_choices({"queue": {"low": {}, "debug": {}}})), info)
+    assert [option["value"] for option in found.control("queue")["options"]] == ["low", "debug"]
+
+
+def test_an_unlisted_choice_that_was_made_elsewhere_is_shown_as_it_is_called():
+    policy = Policy(choices=parse_choices({"queue": {"normal": {"hide": "form", "title": "Old"}, "*": {}}}))
+    info = ClusterInfo(queues=(Queue("normal"), Queue("debug")))
+    options = page(policy, info, values={"queue": "normal"}).control("queue")["options"]
+    assert [option["text"] for option in options if "selected" in option] == ["Old"]
+    assert "normal" not in [option["value"] for option in page(policy, info).control("queue")["options"]]
+
+
+@pytest.mark.parametrize("values, limits, choices, defaults", [
+    ({}, {"cores": ["4", "at most 4 in queue normal"],
+          "walltime": ["1-00:00:00", "at most 1-00:00:00 in queue normal"]}, {}, {"walltime": "01:00:00"}),
+    ({"node_type": "himem"}, {"cores": ["2", "at most 2 on himem nodes in queue normal"]}, {"gpu_type": ["a100"]}, {}),
+    ({"node_type": "mc"}, {"gpus": ["0", "none on mc nodes in queue normal"]}, {"gpu_type": []}, {}),
+    ({"queue": "debug", "node_type": ["x"]}, {"cores": ["4", "at most 4 in queue debug"]}, {"node_type": ["mc"]}, {}),
+    ({"queue": 7, "account": None}, {"cores": ["4", "at most 4 in queue normal"]}, {}, {}),
+    ({"queue": "unheard-of"}, {}, {}, {}),
+])
+def test_other_fields_follow_the_queue_and_the_nodes(values, limits, choices, defaults):
+    kinds = (NodeKind(("mc",), 4, total=2), NodeKind(("himem",), 2, gpus={"a100": 2}, total=1))
+    info = ClusterInfo(queues=(
+        Queue("normal", default=True, max_walltime=86400, default_walltime=3600, **of_queue(kinds)),
+        Queue("debug", **of_queue(kinds[:1]))))
+    found = follow(Policy(), offer(Policy(), info), values)
+    assert {name: found["limits"].get(name) for name in limits} == limits
+    assert {name: found["choices"].get(name) for name in choices} == choices
+    assert defaults.items() <= found["defaults"].items()
+    json.dumps(found)
 
 
 @pytest.mark.parametrize("allowed, values, chosen", [

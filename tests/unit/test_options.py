@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub_hpc_spawner.errors import ConfigError, OptionErrors
 from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, Queue
+from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import (
     Options, Policy, Profile, dump_options, find_environment, parse_limits, parse_options)
 
@@ -178,7 +179,7 @@ def test_limits_that_cannot_hold_are_the_administrators_mistake(limits):
 def test_a_walltime_left_open_is_the_queues_own_but_never_over_the_limit(default, limit, expected):
     policy = Policy(limits=parse_limits({"walltime": limit} if limit else {}))
     info = ClusterInfo(queues=(Queue("normal", default=True, default_walltime=default),))
-    assert parse_options({}, policy, info).walltime == expected
+    assert parse_options({}, policy, offer(policy, info)).walltime == expected
 
 
 @pytest.mark.parametrize("allowed, raw, expected", [
@@ -215,8 +216,9 @@ def test_allowed_values_hold_also_against_an_empty_default():
 def test_what_the_site_does_not_offer_is_refused(raw, field):
     policy = Policy(unsupported=frozenset({"queue", "dask"}), interfaces={"lab": "/lab"}, node_types={"mc": "mc"},
                     environments={"jupyter": Environment("/opt/jupyter")})
-    parse_options({"interface": "lab", "node_type": "mc", "environment": "jupyter", "dask": False}, policy)
-    assert set(refused(raw, policy)) == {field}
+    offered = offer(policy, ClusterInfo())
+    parse_options({"interface": "lab", "node_type": "mc", "environment": "jupyter", "dask": False}, policy, offered)
+    assert set(refused(raw, policy, offered)) == {field}
 
 
 @pytest.mark.parametrize("value, custom, expected", [

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub_hpc_spawner.errors import OptionErrors
 from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, Queue
+from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile, dump_options, parse_limits, parse_options
 
 GIB = 1024 ** 3
@@ -19,7 +20,7 @@ INFO = ClusterInfo(
 
 def bad_fields(raw, policy=Policy(), info=INFO, user="alice"):
     try:
-        parse_options(raw, policy, info, user)
+        parse_options(raw, policy, offer(policy, info, user))
     except OptionErrors as errors:
         return {error.field for error in errors.errors}
     return set()
@@ -35,7 +36,7 @@ def bad_fields(raw, policy=Policy(), info=INFO, user="alice"):
     ({"gpus": 0}, set()), ({"gpus": 1}, {"gpus"}), ({"gpus": 4, "queue": "gpu"}, set()),
     ({"gpus": 4, "gpu_type": "v100", "queue": "gpu"}, {"gpus"}),
     ({"gpus": 2, "gpu_type": "v100", "queue": "gpu"}, set()),
-    ({"gpus": 1, "gpu_type": "h100", "queue": "gpu"}, {"gpus"}),
+    ({"gpus": 1, "gpu_type": "h100", "queue": "gpu"}, {"gpu_type"}),
     ({"nodes": 4, "cores": 5, "account": "fin"}, {"nodes", "cores", "account"}),
 ])
 def test_a_request_that_the_queue_cannot_fulfil_is_refused_field_by_field(raw, bad):
@@ -46,7 +47,7 @@ def test_where_no_queue_is_the_default_what_no_queue_allows_is_refused():
     info = ClusterInfo(queues=(Queue("a", max_nodes=1, cores=8), Queue("b", max_nodes=4, cores=2),
                                Queue("away", max_nodes=99, up=False)))
     with pytest.raises(OptionErrors, match="nodes: at most 4 in any queue"):
-        parse_options({"nodes": 5}, info=info)
+        parse_options({"nodes": 5}, info=offer(Policy(), info))
     assert bad_fields({"nodes": 4, "cores": 8}, info=info) == set()
     assert bad_fields({"nodes": 2, "queue": "a"}, info=info) == {"nodes"}
 
@@ -79,15 +80,17 @@ BUSY = Policy(
 
 @pytest.mark.parametrize("policy, info", [(Policy(), ClusterInfo()), (BUSY, INFO)], ids=["plain", "busy"])
 def test_any_json_gives_options_or_option_errors_and_nothing_else(policy, info):
+    offered = offer(policy, info, "alice")
+
     @given(REQUESTS)
     def parse(raw):
         try:
-            options = parse_options(raw, policy, info, "alice")
+            options = parse_options(raw, policy, offered)
         except OptionErrors as errors:
             assert errors.errors and all(error.message for error in errors.errors)
             "".join(f"{error.field}{error.message}" for error in errors.errors).encode()
         else:
-            assert parse_options(dump_options(options), policy, info, "alice") == options
+            assert parse_options(dump_options(options), policy, offered) == options
 
     parse()
 

@@ -1,10 +1,12 @@
 """What Slurm tells of the cluster: partitions, GPUs, accounts, reservations."""
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from captured import SEPARATOR, captured
 from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub_hpc_spawner.batch.slurm import Slurm
-from jupyterhub_hpc_spawner.batch.slurm_info import parse_gres
+from jupyterhub_hpc_spawner.batch.slurm_info import duration, parse_gres
 from jupyterhub_hpc_spawner.errors import ParseError, QueryError
 from jupyterhub_hpc_spawner.model import ClusterInfo, Completed, JobRequest, Reservation
 
@@ -36,7 +38,7 @@ def test_a_real_clusters_partitions():
     assert [queue.name for queue in found.queues] == ["normal", "debug", "low"] and found.queue(None) is normal
     assert (normal.max_walltime, normal.default_walltime, normal.max_nodes) == (86400, 1800, 3)
     assert (debug.max_walltime, debug.default_walltime, debug.max_nodes, debug.gpus) == (1800, None, 1, {})
-    assert (low.total_nodes, low.idle_nodes, low.up, low.accounts) == (3, 3, True, None)
+    assert (low.total_nodes, low.idle_nodes, low.up, low.accounts) == (3, 3, True, ())
 
 
 def test_a_partition_of_unlike_nodes_offers_what_the_largest_has():
@@ -88,9 +90,11 @@ def test_every_user_has_the_accounts_and_qos_of_all_associations():
 
 
 def test_reservations_with_their_users_accounts_and_whether_they_have_begun():
+    begin = datetime(2026, 11, 21, 11, 23, 20, tzinfo=timezone.utc)
+    hour, day = timedelta(hours=1), timedelta(days=1)
     assert info(reservations="info-reservations-two").reservations == (
-        Reservation("course", users=("alice", "bob"), active=True),
-        Reservation("geo-week", accounts=("geo", "bio"), active=False))
+        Reservation("course", users=("alice", "bob"), active=True, start=begin, end=begin + hour),
+        Reservation("geo-week", accounts=("geo", "bio"), active=False, start=begin + day, end=begin + day + hour))
 
 
 def test_no_reservations_are_none():
@@ -107,10 +111,42 @@ def test_what_did_not_answer_is_left_out():
     ("gpu:a100:2(S:0),gpu:v100:1(S:1)", {"a100": 2, "v100": 1}),
     ("craynetwork:4", {}), ("craynetwork:4,gpu:1", {"": 1}), ("gpu:1g.5gb:7", {"1g.5gb": 7}),
     ("gpu:a100:2,mps:a100:200", {"a100": 2}),
-    ("gpu:a100:2,gpu:a100:4", {"a100": 4}),
+    ("gpu:a100:2,gpu:a100:4", {"a100": 4}), ("gpu:a100:2,gpu:v100:1", {"a100": 2, "v100": 1}),
+    ("gpu:a100:4(IDX:0-3)", {"a100": 4}), ("gpu:a100:0(IDX:N/A)", {"a100": 0}), ("gpu", {}), ("gpu:a100", {"a100": 1}),
+    ("gpu:a100:4(S:0,1),gpu:v100:1(S:0)", {"a100": 4, "v100": 1}), ("gpu:a100:no_consume:4", {"a100": 4}),
+    ("shard:a100:8", {}), ("gpu:nvidia_a100_80gb_pcie:2(S:0-1)", {"nvidia_a100_80gb_pcie": 2}),
 ])
 def test_gpus_by_type(text, gpus):
     assert parse_gres(text) == gpus
+
+
+KIND = st.from_regex("[a-z][a-z0-9_.]{0,8}", fullmatch=True)
+SOCKETS = st.sampled_from(["", "(S:0)", "(S:0,1)", "(S:0-1,3)", "(IDX:0-3)"])
+OTHERS = st.lists(st.sampled_from(["craynetwork:4", "mps:200", "shard:a100:8", "license:1", "(null)"]), max_size=2)
+
+
+@given(st.dictionaries(KIND | st.just(""), st.tuples(st.integers(0, 99), SOCKETS)), OTHERS)
+def test_gpus_are_read_back_from_what_slurm_prints(gpus, others):
+    words = [":".join(filter(None, ("gpu", kind, str(count)))) + sockets for kind, (count, sockets) in gpus.items()]
+    assert parse_gres(",".join([*words, *others])) == {kind: count for kind, (count, _) in gpus.items()}
+
+
+@pytest.mark.parametrize("text, seconds", [
+    ("30:00", 1800), ("60", 3600), ("1-0", 86400), ("1-00:00:00", 86400), ("7-12:30:00", 649800), ("00:30:00", 1800),
+    ("UNLIMITED", None), ("infinite", None), ("INVALID", None), ("NOT_SET", None), ("NONE", None), ("N/A", None),
+    ("(null)", None), ("", None),
+])
+def test_times_of_partitions(text, seconds):
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("cores, memory, expected", [
+    ("4", "6000", (4, 6000 * 1024 ** 2)), ("4+", "6000+", (4, 6000 * 1024 ** 2)), ("UNLIMITED", "N/A", (None, None)),
+    ("0", "0", (0, None)), ("(null)", "", (None, None)),
+])
+def test_cores_and_memory_of_nodes(cores, memory, expected):
+    kind, = sinfo({"cores": cores, "memory": memory}).queue("normal").kinds
+    assert (kind.cores, kind.memory) == expected
 
 
 FIELD = st.sampled_from(["normal", "up", "4", "4+", "idle", "1-0", "(null)", "gpu:a100:4", "gpu:²", "²", "n/a",

@@ -1,0 +1,25 @@
+"""From what a batch system tells of nodes, or of groups of them, to the kinds of nodes of a queue."""
+from dataclasses import replace
+
+from ..model import NodeKind
+
+
+def of_queue(nodes):
+    """The fields of a Queue that sum up these nodes (NodeKinds, each of one node or of several)."""
+    gpus = {}
+    for node in nodes:
+        for name, count in node.gpus.items():
+            gpus[name] = max(gpus.get(name, 0), count)
+    return {"cores": max((node.cores or 0 for node in nodes), default=0) or None,
+            "memory": max((node.memory or 0 for node in nodes), default=0) or None, "gpus": gpus,
+            "features": tuple(dict.fromkeys(name for node in nodes for name in node.features)), "kinds": _joined(nodes)}
+
+
+def _joined(nodes):
+    """Those that are alike as one."""
+    found = {}
+    for node in nodes:
+        key = (node.features, node.cores, node.memory, tuple(sorted(node.gpus.items())))
+        known = found.get(key, NodeKind())
+        found[key] = replace(node, total=known.total + node.total, idle=known.idle + node.idle)
+    return tuple(found.values())
