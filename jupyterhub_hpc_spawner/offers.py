@@ -83,9 +83,12 @@ def _declared(entries, found):
 
 
 def _untold(policy, info):
+    counted = any("gpus" in entry.facts() for field in ("queue", "node_type")
+                  for entry in policy.choices.get(field, {}).values())
+    gpus = {"gpus"} if "queue" not in policy.discover and not counted else set()
     told = {field for field in policy.choices if not _open(policy, field, ())}
     told |= {"node_type"} if policy.node_types else set()
-    return frozenset((info.untold | (set(FIELDS) - policy.discover)) - told)
+    return frozenset((info.untold | gpus | (set(FIELDS) - policy.discover)) - told)
 
 
 def _queues(policy, info):

@@ -161,13 +161,15 @@ class HPCSpawner(BatchSpawnerBase):
 
     @classmethod
     def begin(cls, app):
-        """With the Hub, before anyone comes: what the Hub before still owed is done, and our pages are there."""
+        """With the Hub, before anyone comes: what the Hub before still owed is done, our pages are there, and a mistake
+        in the configuration is told."""
         spawner = cls(config=app.config, parent=app, hub=app.hub)
         spawner.user = SimpleNamespace(name="", settings=app.tornado_settings)
-        try:
-            spawner.cluster.owed.load()
-        except ConfigError as error:
-            app.log.error("HPCSpawner: %s", error)
+        for step in (lambda: spawner.cluster.owed.load(), lambda: spawner.policy):
+            try:
+                step()
+            except ConfigError as error:
+                app.log.error("HPCSpawner: %s", error)
 
     @property
     def cluster(self):

@@ -92,7 +92,7 @@ def test_a_saved_choice_that_is_gone_says_so_when_the_form_opens(idle, browser):
     assert idle.spawn(idle.user, values)[-1].get("ready")
     idle.end_session()
     idle.toy.control(gone=["low"])
-    said = "No longer possible: there is no 'low' here; choose one of normal, debug"
+    said = "No longer possible: there is no 'low' here; choose one of Standard (normal), debug"
     for dark, phone in ((False, False), (True, False), (False, True)):
         with chrome.page(browser, dark, phone) as page:
             open_form(page, idle)
@@ -138,3 +138,17 @@ def test_looking_at_the_form_runs_no_command_but_the_refresh(idle, browser):
 def kinds(hub):
     """How often each of the batch system's programs was run."""
     return Counter(call["program"] for kind in ("info", "show", "submit", "cancel") for call in hub.toy.calls(kind))
+
+
+def test_a_mistake_of_the_site_is_told_at_the_hubs_start_and_in_words(hub_with, browser):
+    """Never as an error without words, and not to the log at every key."""
+    hub = hub_with('c.HPCSpawner.choices = {"queue": {"normal": {"max_wall": "8h"}}}')
+    words = "choices['queue']['normal']['max_wall']: is not a setting here"
+    assert f"HPCSpawner: {words}" in hub.log.read_text(), "before anyone came"
+    answer = request("POST", f"{hub.url}/hub/api/hpc-spawner/preview", {}, hub.user_token(hub.user))
+    assert answer.status == 503 and words in answer.json["message"]
+    with chrome.page(browser) as page:
+        open_form(page, hub)
+        assert words in page.inner_text("body") and "needs its administrator" in page.inner_text("body")
+        chrome.picture(page, "form-configuration")
+    assert "Traceback" not in hub.log.read_text()

@@ -1,7 +1,10 @@
 """OpenPBS: what its own words mean. What holds for every system is in test_batch_contract.py."""
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from captured import captured
 from jupyterhub_hpc_spawner.batch.pbs import PBS
+from jupyterhub_hpc_spawner.batch.pbs_info import allowed
 from jupyterhub_hpc_spawner.errors import ParseError, QueryError
 from jupyterhub_hpc_spawner.model import ClusterInfo, JobRequest, JobState
 
@@ -108,3 +111,26 @@ def test_each_node_is_one_chunk(fields, select):
 
 def test_a_killed_qsub_submits_nothing_behind_our_back():
     assert PBS_.submit_command(JobRequest("x", "/x")) == ["qsub", "-f"]
+
+
+@pytest.mark.parametrize("queue, kind, names", [
+    ({}, "user", ()), ({"acl_users": "alice"}, "user", ()),
+    ({"acl_user_enable": "False", "acl_users": "alice"}, "user", ()),
+    ({"acl_user_enable": "True", "acl_users": "alice@pbshub,-bob@*, +carol"}, "user", ("alice", "-bob", "+carol")),
+    ({"acl_user_enable": "True", "acl_users": "-bob,+@*"}, "user", ()), ({"acl_user_enable": "True"}, "user", ()),
+    ({"acl_group_enable": "True", "acl_groups": "staff"}, "group", ("staff",)),
+])
+def test_who_a_queues_access_list_names(queue, kind, names):
+    assert allowed(queue, kind) == names
+
+
+def test_a_reservation_knows_its_times():
+    entry, *_ = PBS_.parse_info({"reservations": captured(f"{VERSION}/info-reservations")}).reservations
+    begin = datetime(2026, 11, 21, 16, 18, tzinfo=timezone.utc)
+    assert (entry.start, entry.end) == (begin, begin + timedelta(hours=1))
+
+
+def test_nodes_that_are_alike_are_one_kind():
+    nodes = PBS_.parse_info({name: captured(f"{VERSION}/info-{name}") for name in ("queues", "nodes")}).queues[0].kinds
+    assert sorted((kind.features, kind.gpus, kind.total) for kind in nodes) == [
+        ((), {}, 2), (("himem",), {"a100": 2}, 1)]

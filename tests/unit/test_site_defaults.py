@@ -3,6 +3,7 @@ import os
 import pwd
 
 import pytest
+from jupyterhub_hpc_spawner.cli import main
 from jupyterhub_hpc_spawner.hub.offline import make_spawner
 
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -45,3 +46,24 @@ def test_what_the_user_chooses_comes_first(render):
     lines = render(queue="debug", walltime="10m", cores=1)
     assert "#SBATCH --partition=debug" in lines and "#SBATCH --time=00:10:00" in lines
     assert "#SBATCH --cpus-per-task=1" in lines and "#SBATCH --account=geo" in lines
+
+
+def test_render_says_where_a_site_made_a_mistake(tmp_path, capsys):
+    config = tmp_path / "jupyterhub_config.py"
+    config.write_text(CONFIG + 'c.HPCSpawner.choices = {"queue": {"normal": {"max_nodes": "none"}}}\n')
+    assert main(["render", "--config", str(config), "--user", USER]) == 1
+    assert "choices['queue']['normal']['max_nodes']: must be a whole number" in capsys.readouterr().err
+
+
+def test_without_discovery_no_command_is_run_for_the_form(tmp_path, capsys):
+    config = tmp_path / "jupyterhub_config.py"
+    config.write_text(CONFIG + """
+c.HPCSpawner.discover = []
+c.HPCSpawner.command_environment = {"PATH": "/nonexistent"}
+c.HPCSpawner.choices = {"queue": {"normal": {"default": True}, "debug": {}}}
+""")
+    assert main(["render", "--config", str(config), "--user", USER, "--options", '{"queue": "debug"}']) == 0
+    said = capsys.readouterr()
+    assert "#SBATCH --partition=debug" in said.out and "not known" not in said.err
+    assert main(["render", "--config", str(config), "--user", USER, "--options", '{"queue": "low"}']) == 1
+    assert "queue: there is no 'low' here; choose one of normal, debug" in capsys.readouterr().err

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from jupyterhub_hpc_spawner.batch.slurm import Slurm
 from jupyterhub_hpc_spawner.batch.slurm_info import duration, parse_gres
 from jupyterhub_hpc_spawner.errors import ParseError, QueryError
-from jupyterhub_hpc_spawner.model import ClusterInfo, Completed, JobRequest, Reservation
+from jupyterhub_hpc_spawner.model import Association, ClusterInfo, Completed, JobRequest, NodeKind, Reservation
+from jupyterhub_hpc_spawner.offers import offer
+from jupyterhub_hpc_spawner.options import Policy
 
 SLURM = Slurm()
 GIB = 1024 ** 3
@@ -87,6 +89,47 @@ def test_every_user_has_the_accounts_and_qos_of_all_associations():
     found = info(accounts="info-accounts")
     assert found.accounts == {"root": ("root",), "alice": ("bio", "geo"), "bob": ("geo",)}
     assert found.qos == {"root": ("normal",), "alice": ("normal", "short"), "bob": ("normal",)}
+
+
+def test_an_association_may_be_of_one_partition():
+    found = info(accounts="info-accounts-of-a-partition")
+    assert found.associations["alice"] == (
+        Association("bio", "", ("normal", "short")), Association("geo", "debug", ("normal",)),
+        Association("geo", "", ("normal", "short")))
+    assert found.accounts["alice"] == ("bio", "geo")
+
+
+def test_who_may_use_a_partition():
+    found = info(queues="info-queues", partitions="info-partitions-for-some")
+    normal, debug, low = found.queues
+    assert (normal.accounts, normal.qos, normal.groups) == (("geo",), ("short",), ())
+    assert (debug.accounts, debug.qos, debug.groups) == ((), (), ("root", "alice"))
+    assert (low.accounts, low.qos, low.groups) == (("-bio", "-geo"), (), ())
+
+
+@pytest.mark.parametrize("user, groups, queues", [
+    ("alice", {"alice"}, ["normal", "debug"]), ("alice", {"users"}, ["normal"]), ("alice", None, ["normal", "debug"]),
+    ("bob", {"bob"}, []), ("root", {"root"}, ["debug", "low"]), ("unheard-of", set(), ["normal", "low"]),
+])
+def test_partitions_are_offered_to_those_they_are_for(user, groups, queues):
+    found = info(queues="info-queues", partitions="info-partitions-for-some", accounts="info-accounts")
+    assert list(offer(Policy(), found, user, groups).choices.get("queue", ())) == queues
+
+
+def test_kinds_of_nodes_are_told_apart():
+    mc, himem = info(queues="info-queues").queue("normal").kinds
+    assert mc == NodeKind(("mc",), 4, 6000 * 1024 ** 2, {}, total=2, idle=2)
+    assert himem == NodeKind(("mc", "himem"), 4, 6000 * 1024 ** 2, {"a100": 2}, total=1, idle=1)
+
+
+@pytest.mark.parametrize("user, offered", [
+    ("alice", {"both": "from Sun 22 Nov 01:42 UTC"}), ("bob", {"without": "", "daily": ""}),
+])
+def test_reservations_are_for_some_soon_or_now_and_never_for_maintenance(user, offered):
+    found = info(reservations="info-reservations-of-all-kinds", accounts="info-accounts")
+    now = datetime(2026, 11, 21, 23, 0, tzinfo=timezone.utc)
+    shown = offer(Policy(), found, user, set(), now).choices["reservation"]
+    assert {name: choice.facts for name, choice in shown.items()} == offered
 
 
 def test_reservations_with_their_users_accounts_and_whether_they_have_begun():
