@@ -45,13 +45,13 @@
   }
 
   // A preset fills the fields in; without one they are as they were typed.
-  function takePreset() {
+  function takePreset(event) {
     const radio = presets.find((preset) => preset.checked);
     const preset = radio && rules.presets[radio.value];
     for (const control of controls) {
       write(control, preset ? preset.values[control.name] || "" : typed.get(control.name));
     }
-    refresh();
+    refresh(event);
   }
 
   function facts() {

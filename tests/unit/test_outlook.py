@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from jupyterhub_hpc_spawner import form
 from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, Queue
+from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile
 from jupyterhub_hpc_spawner.outlook import Outlook, brief, by_estimate, outlook, price
 from jupyterhub_hpc_spawner.script import make_templates
@@ -59,12 +60,12 @@ def test_a_card_has_both_without_details():
 ])
 def test_the_cards_of_the_form_have_it_for_last_time_and_each_preset(last, limits, expected):
     policy = Policy(profiles={"wide": Profile({"nodes": 4})}, limits=limits)
-    html = form.render(make_templates(), policy, INFO, "alice", last, {})
+    html = form.render(make_templates(), policy, offer(policy, INFO, "alice"), last, {})
     assert re.findall('hpc-card-outlook">(.*?)</span>', html) == expected
 
 
 def test_the_accounts_say_what_is_left():
-    html = form.render(make_templates(), Policy(), INFO, "bob", {}, {})
+    html = form.render(make_templates(), Policy(), offer(Policy(), INFO, "bob"), {}, {})
     assert ">geo (1,200 core-hours left)<" in html and ">bio (0 core-hours left)<" in html
 
 
