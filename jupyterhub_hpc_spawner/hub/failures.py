@@ -5,6 +5,8 @@ from html import escape
 
 from tornado import web
 
+from ..options import Options
+
 # What the job script and the launcher say of the one cause, in the job's log.
 _SAID = re.compile(r"(?:The|the) session cannot start: (.+)")
 _CHANGE, _AGAIN = "change", "again"
@@ -30,6 +32,12 @@ _ADVICE_BY_LOG = (
 )
 _OTHERWISE = ("The end of the job's log may say why. Try again; if it stays so, send your site's support what is "
               "below.", _AGAIN)
+# What batch systems say of a field when they refuse a job; the first that fits.
+_ABOUT = {
+    "account": "account|project", "qos": r"\bqos\b", "reservation": "reservation", "node_type": "feature|constraint",
+    "walltime": "time ?limit|walltime|runlimit|h_rt", "memory": "memory", "gpus": r"\bgpus?\b|\bgres\b",
+    "queue": "partition|(unknown|invalid|no such) queue",
+}
 
 
 class StartFailed(web.HTTPError):
@@ -142,3 +150,18 @@ class StartFailed(web.HTTPError):
 def bad_options(errors):
     """OptionErrors as a 400 that names every field."""
     return StartFailed(400, "; ".join(f"{error.field}: {error.message}" for error in errors.errors))
+
+
+def bad_form(errors):
+    """The same for the page with the form, where each reason stands beside its field."""
+    titles = ", ".join(_title(error.field) for error in errors.errors)
+    return StartFailed(400, f"nothing was started. See what is said of: {titles}")
+
+
+def _title(field):
+    return Options.model_fields[field].title if field in Options.model_fields else field
+
+
+def field_of(error):
+    """The field that a refusal by the batch system is about, "" where that cannot be told."""
+    return next((field for field, words in _ABOUT.items() if re.search(words, str(error), re.IGNORECASE)), "")

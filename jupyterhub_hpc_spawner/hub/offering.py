@@ -26,10 +26,13 @@ async def look(spawner, patience=PATIENCE):
         spawner.user_groups = await _groups_of(spawner.user.name)
 
 
-def prefilled(spawner):
-    """Values of the last time under those of a link, and what of them is not possible, by field."""
-    saved, link = private.prefill(spawner)
-    values = {**saved, **link}
+def filled_in(spawner):
+    """What the form shows: what was refused, with the reasons; else values of the last time under those of a link, and
+    what of them is not possible, by field."""
+    refused, link = private.refused(spawner)
+    if refused:
+        return refused
+    values = {**private.prefill(spawner), **link}
     try:
         spawner.parse_options(values)
     except OptionErrors as errors:

@@ -1,4 +1,4 @@
-"""What the browser asks for beside JupyterHub's own pages: our static files, and the form's check before a start."""
+"""What the browser asks for beside JupyterHub's own pages: our static files, the form's check, a cancel by form."""
 import hashlib
 import json
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from jupyterhub import apihandlers, handlers
+from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from jupyterhub.utils import url_path_join
 from tornado import web
@@ -98,9 +99,22 @@ def _preview(spawner, info, options):
     return {"errors": {}, **asdict(found), "start": found.start and found.start.timestamp(), "asking": asking}
 
 
+class CancelHandler(UserServerAPIHandler):
+    """``POST /hub/api/hpc-spawner/cancel/USER[/SERVER]``: JupyterHub's DELETE, for a browser without scripts."""
+
+    def check_post_content_type(self):
+        return True  # a form's; its XSRF token is checked like any other
+
+    async def post(self, user_name, server_name=""):
+        await self.delete(user_name, server_name or "")
+        self.redirect(url_path_join(self.hub.base_url, "home"))
+
+
 def register():
     page = (r"/hpc-spawner/static/(.*)", CacheControlStaticFilesHandler, {"path": str(STATIC)})
-    api = (r"/api/hpc-spawner/preview", PreviewHandler)
-    for known, entry in ((handlers.default_handlers, page), (apihandlers.default_handlers, api)):
+    preview = (r"/api/hpc-spawner/preview", PreviewHandler)
+    cancel = (r"/api/hpc-spawner/cancel/([^/]+)(?:/([^/]+))?", CancelHandler)
+    for known, entry in ((handlers.default_handlers, page), (apihandlers.default_handlers, preview),
+                         (apihandlers.default_handlers, cancel)):
         if entry[0] not in [each[0] for each in known]:
             known.append(entry)

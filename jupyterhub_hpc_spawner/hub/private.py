@@ -11,7 +11,7 @@ from jupyterhub.app import JupyterHub
 from ..form import read
 from .failures import StartFailed
 
-_REJECTED = "_hpc_rejected_form"
+_TYPED = "_hpc_typed"
 _LINK = "_hpc_link"
 _FAILURES = "_hpc_failures"
 
@@ -90,16 +90,38 @@ async def _resume(spawner, listening):
         spawner._spawn_pending = False
 
 
-def reject(user, values, errors):
-    """Keep a refused form for the page that answers it: that page is made by the default server's spawner."""
-    setattr(user, _REJECTED, (values, errors))
+def keep_typed(spawner, values):
+    """Keep what was typed into a server's form until its job is there: the page that answers a refused form is made by
+    the default server's spawner, and a refusal that comes late is answered by a form that is asked for later."""
+    _typed(spawner)[spawner.name] = (values, {})
 
 
-def rejected(user):
-    """(values, errors) of the form that was just refused, once; None otherwise."""
-    found = getattr(user, _REJECTED, None)
-    setattr(user, _REJECTED, None)
-    return found
+def refuse(spawner, errors):
+    """Say why the form did not do, by field; with no field in ``""``, where JupyterHub's page does not say it."""
+    values, _ = _typed(spawner).get(spawner.name) or (prefill(spawner), {})
+    _typed(spawner)[spawner.name] = (values, errors)
+
+
+def forget_typed(spawner):
+    _typed(spawner).pop(spawner.name, None)
+
+
+def _typed(spawner):
+    """(values, errors) by server: on the user, as JupyterHub makes a new spawner after a failure."""
+    return spawner.user.__dict__.setdefault(_TYPED, {})
+
+
+def refused(spawner):
+    """((values, errors) of what was refused, once, or None; the values of the link that leads to the form).
+
+    Only a request for the form (GET) has a ``_LINK``: without one, this answers a form that was sent.
+    """
+    typed, link = _typed(spawner), vars(spawner.handler).pop(_LINK, None) if spawner.handler else None
+    if link is None and typed:
+        values, errors = typed.popitem()[1]
+        return (values, {name: text for name, text in errors.items() if name}), {}
+    mine = typed.pop(spawner.name, None)
+    return (None if link else mine), link or {}
 
 
 def keep_failure(spawner, failure):
@@ -123,9 +145,9 @@ def unwrap(user_options):
 
 
 def prefill(spawner):
-    """(values of the last time, values of the link that leads here)."""
+    """The options of the last time."""
     saved = unwrap(spawner.orm_spawner.user_options)
-    return dict(saved) if isinstance(saved, dict) else {}, dict(getattr(spawner.handler, _LINK, {}))
+    return dict(saved) if isinstance(saved, dict) else {}
 
 
 def take_link(spawner):

@@ -16,7 +16,7 @@ from ..runtimes import wanted_runtimes
 from ..script import make_templates
 from . import extra, handlers, offering, pages, private, staging
 from .commands import default_helper
-from .failures import StartFailed, bad_options
+from .failures import StartFailed, bad_form, bad_options, field_of
 from .session import LOG_LINES, Session
 from .site import make_cluster, make_policy
 
@@ -210,7 +210,7 @@ class HPCSpawner(BatchSpawnerBase):
         await offering.look(self)
         templates = make_templates(self.template_paths)
         try:
-            values, errors = private.rejected(self.user) or offering.prefilled(self)
+            values, errors = offering.filled_in(self)
             return pages.last_failure(self, templates) + form.render(
                 templates, self.policy, self.offer, values, errors, *pages.form_addresses(self))
         except ConfigError as error:
@@ -220,11 +220,12 @@ class HPCSpawner(BatchSpawnerBase):
     def read_form(self, form_data):
         """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""
         values = form.read(form_data)
+        private.keep_typed(self, values)
         try:
             return dump_options(self.parse_options(values))
         except OptionErrors as errors:
-            private.reject(self.user, values, {error.field: error.message for error in errors.errors})
-            raise bad_options(errors) from None
+            private.refuse(self, {error.field: error.message for error in errors.errors})
+            raise bad_form(errors) from None
 
     async def run_auth_state_hook(self, auth_state):
         """JupyterHub's last public call before it starts a server for whoever followed a link with options in it.
@@ -323,6 +324,7 @@ class HPCSpawner(BatchSpawnerBase):
             files.update(staging.session_files(self, options, session, request, self.cluster.system))
             self._submitted(await self.cluster.submit(self.user.name, request, text, files))
         except SubmitError as error:
+            private.refuse(self, {field_of(error): str(error)})
             raise StartFailed.refused(error) from error
         except (ConfigError, HelperError, QueryError) as error:
             self.log.error("No job for %s: %s", self._log_name, error)
@@ -332,6 +334,7 @@ class HPCSpawner(BatchSpawnerBase):
         session = self.session
         session.state.job_id = job_id
         session.tell(20, f"Job {job_id} is submitted.")
+        private.forget_typed(self)
         private.persist(self)
         self.log.info("Session %s of %s is job %s", session.state.name, self._log_name, job_id)
         self.cluster.poller.watch(job_id, self.user.name)

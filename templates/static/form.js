@@ -4,6 +4,7 @@
 (() => {
   const root = document.querySelector(".hpc-form");
   if (!root) return;
+  const form = root.closest("form");
   const rules = JSON.parse(root.dataset.rules);
   const controls = [...root.querySelectorAll(".hpc-field [name]")];
   const presets = [...root.querySelectorAll('[name="profile"]')];
@@ -55,9 +56,9 @@
   }
 
   function facts() {
-    for (const theme of root.querySelectorAll(".hpc-theme")) {
-      const words = controls.filter((control) => theme.contains(control)).map(word).filter(Boolean);
-      theme.querySelector(".hpc-theme-facts").textContent = words.join(", ");
+    for (const shown of root.querySelectorAll(".hpc-theme-facts")) {
+      const theme = shown.closest("details");
+      shown.textContent = controls.filter((control) => theme.contains(control)).map(word).filter(Boolean).join(", ");
     }
   }
 
@@ -94,31 +95,33 @@
 
   // The batch system's own estimate comes later: ask again for it a few times, each after a longer pause.
   async function ask(pause) {
-    if (!root.dataset.preview) return;
+    if (!root.dataset.preview) return null;
     const number = ++asked;
     let answer;
     try {
       const response = await fetch(root.dataset.preview, {
         method: "POST",
-        headers: { "Content-Type": "application/json", "X-XSRFToken": (window.jhdata || {}).xsrf_token || "" },
+        headers: { "Content-Type": "application/json", "X-XSRFToken": new URL(form.action).searchParams.getAll("_xsrf").pop() || "" },
         body: JSON.stringify(values()),
+        signal: AbortSignal.timeout(10000),
       });
       if (!response.ok) throw new Error(response.statusText);
       answer = await response.json();
     } catch (error) {
       last = "";
-      return; // the start checks it all again, and says what is wrong
+      return null; // the start checks it all again, and says what is wrong
     }
-    if (number !== asked) return;
+    if (number !== asked) return answer;
     show(answer);
     if (answer.asking && pause <= 16000) timer = setTimeout(ask, pause, 2 * pause);
+    return answer;
   }
 
   function show(answer) {
     if (answer.limits) follow(answer);
     for (const control of controls) {
       const error = note(control, "error");
-      // What the page came with says more.
+      // What the page came with says more, such as the batch system's refusal, until something is changed.
       const message = (!touched && error.textContent) || answer.errors[control.name] || "";
       error.textContent = message;
       error.hidden = !message;
@@ -160,48 +163,116 @@
   function refresh(event) {
     lock();
     facts();
+    share();
     check(event);
   }
 
-  async function copyLink(button) {
+  // A link to what is filled in, and to what opens afterwards: JupyterHub's own address for whoever follows it, but for
+  // a named server, which has a name only with its user's.
+  const hub = (root.dataset.preview || "/hub/api/hpc-spawner/preview").replace(/api\/hpc-spawner\/preview$/, "");
+  const [user, server] = window.location.pathname.slice(hub.length).split("/").slice(1);
+  const home = server ? `${hub.replace(/hub\/$/, "")}user/${user}/${server}/` : `${hub}user-redirect/`;
+  const field = (id) => document.getElementById(`hpc-${id}`);
+
+  function link() {
     const query = new URLSearchParams(Object.entries(values()).map(([name, value]) => [`opt-${name}`, value]));
-    const next = new URLSearchParams(window.location.search).get("next");
+    const next = after(field("open").value.trim());
     if (next) query.set("next", next);
-    const link = `${window.location.origin}${window.location.pathname}?${query}`;
+    return `${window.location.origin}${hub}spawn${server ? `/${user}/${server}` : ""}?${query}`;
+  }
+
+  // A repository as nbgitpuller takes it, with the branch and the file where it is the address of one; or a path.
+  function after(wanted) {
+    if (!wanted || wanted.startsWith("/")) return wanted;
+    if (!/^https?:\/\//.test(wanted)) return `${home}lab/tree/${wanted.split("/").map(encodeURIComponent).join("/")}`;
+    const [, repo, branch, path] = wanted.match(/^(.*?)(?:\/-)?\/(?:blob|tree)\/([^/]+)\/?(.*)$/) || [null, wanted];
+    const folder = repo.replace(/\/+$/, "").split("/").pop().replace(/\.git$/, "");
+    const pull = new URLSearchParams({ repo, ...(branch && { branch }), urlpath: ["lab/tree", folder, path].filter(Boolean).join("/") });
+    return `${home}git-pull?${pull}`;
+  }
+
+  function share() {
+    field("link").value = link();
+    field("copy-link").textContent = "Copy the link";
+  }
+
+  async function copyLink() {
     try {
-      await navigator.clipboard.writeText(link);
-      button.textContent = "Link copied";
-    } catch (error) {
-      window.prompt("Copy this link:", link);
+      await navigator.clipboard.writeText(field("link").value);
+      field("copy-link").textContent = "Link copied";
+    } catch (error) { // browsers have no clipboard for pages without TLS
+      field("link").select();
+      field("copy-link").textContent = "Now press Ctrl+C";
     }
   }
 
-  function addCopyLink() {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "btn btn-link btn-sm hpc-copy";
-    button.textContent = "Copy a link to this configuration";
-    button.addEventListener("click", () => copyLink(button));
-    root.append(button);
+  function offerLink() {
+    const next = new URLSearchParams(window.location.search).get("next");
+    const opens = root.querySelector(".hpc-opens");
+    opens.hidden = !next;
+    opens.querySelector("bdi").textContent = next;
+    field("open").value = next || "";
+    field("open").addEventListener("input", share);
+    field("copy-link").addEventListener("click", copyLink);
+    root.querySelector(".hpc-share").hidden = false;
   }
 
   // What is not ticked is sent too, or nobody could switch off what a preset switches on.
   function sendUnticked() {
     for (const control of controls.filter((each) => each.type === "checkbox" && !each.checked && !each.disabled)) {
       const off = document.createElement("input");
-      Object.assign(off, { type: "hidden", name: control.name, value: "off" });
+      Object.assign(off, { type: "hidden", name: control.name, value: "off", className: "hpc-off" });
       root.append(off);
     }
   }
 
+  // The Hub's check comes before the form goes: what is wrong is said at once, and the first such field has the focus.
+  // A Hub that does not answer says it in its answer to the form.
+  const start = form.querySelector('[type="submit"]');
+  const label = start.textContent;
+  let checked = false;
+
+  async function send(event) {
+    if (!checked) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      busy(true);
+      clearTimeout(timer);
+      const answer = await ask(1000);
+      const wrong = answer && controls.find((control) => answer.errors[control.name] && !control.disabled);
+      busy(!wrong);
+      if (wrong) {
+        wrong.focus();
+        return;
+      }
+      checked = true;
+      form.requestSubmit();
+    } else {
+      sendUnticked();
+    }
+  }
+
+  function busy(yes) {
+    start.setAttribute("aria-busy", yes);
+    start.textContent = yes ? "Starting …" : label;
+  }
+
+  // Back from another page, by the browser's button.
+  function again() {
+    checked = false;
+    busy(false);
+    for (const off of root.querySelectorAll(".hpc-off")) off.remove();
+  }
+
   for (const theme of root.querySelectorAll("[data-fold]")) theme.open = false;
-  root.closest("form").noValidate = true; // the Hub's check has the same limits, and words for them
+  form.noValidate = true; // the Hub's check has the same limits, and words for them
   for (const control of controls) {
     control.addEventListener("input", refresh);
     control.addEventListener("change", refresh);
   }
   for (const preset of presets) preset.addEventListener("change", takePreset);
-  root.closest("form").addEventListener("submit", sendUnticked);
-  addCopyLink();
+  form.addEventListener("submit", send, true);
+  window.addEventListener("pageshow", (event) => event.persisted && again());
+  offerLink();
   refresh();
 })();

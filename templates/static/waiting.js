@@ -25,7 +25,9 @@
   const page = document.querySelector("[data-progress]");
   if (!page) return;
   const STEPS = ["submit", "queue", "node", "server", "ready"];
-  const { progress, again, server } = page.dataset;
+  const { progress, server } = page.dataset;
+  const next = new URLSearchParams(window.location.search).get("next");
+  const again = page.dataset.again + (next ? `?${new URLSearchParams({ next })}` : "");
   const api = progress.split("?")[0].replace(/\/progress$/, "");
   const element = (id) => document.getElementById(id);
   const step = (key) => page.querySelector(`[data-step="${key}"]`);
@@ -139,7 +141,7 @@
     over = true;
     events.close();
     const response = await fetch(api, {
-      method: "DELETE", headers: { "X-XSRFToken": (window.jhdata || {}).xsrf_token || "" },
+      method: "DELETE", headers: { "X-XSRFToken": new URLSearchParams(progress.split("?")[1]).get("_xsrf") || "" },
     }).catch((error) => ({ ok: false, statusText: error.message }));
     if (!response.ok && response.status !== 404) {
       put(element("hpc-now"), `It could not be cancelled: ${response.statusText}. Reload this page and try again.`);
@@ -176,7 +178,9 @@
     const event = JSON.parse(message.data);
     if (event.failed) {
       events.close();
-      fail(event);
+      // The form says it, too, with all that was filled in.
+      if (/^Spawn failed: The (batch system refused the job|job could not be submitted):/.test(event.message)) window.location.replace(again);
+      else fail(event);
     } else {
       show(event);
       if (event.ready) {
@@ -185,7 +189,7 @@
       }
     }
   };
-  element("hpc-cancel").addEventListener("click", () => cancel(again.replace(/spawn\/.*$/, "home")));
+  element("hpc-cancel").addEventListener("click", () => cancel(page.dataset.again.replace(/spawn\/.*$/, "home")));
   element("hpc-change").addEventListener("click", () => (over ? window.location.assign(again) : cancel(again)));
   offerNotification();
   setInterval(tick, 1000);

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes.toy import Toy
-from support.running_hub import ENVIRONMENTS, RunningHub, wait_for
+from support.running_hub import ENVIRONMENTS, RunningHub, server_path, wait_for
 
 USER = pwd.getpwuid(os.getuid()).pw_name
 
@@ -57,8 +57,8 @@ class LocalHub(RunningHub):
         return f"{self.url}/user/{self.user}/"
 
     def end_session(self):
-        if self.servers(self.user):
-            self.stop_server(self.user)
+        for server in self.servers(self.user):
+            self.stop_server(self.user, server)
 
     def leftovers(self):
         """Processes whose environment or command line names this home."""
@@ -134,10 +134,10 @@ class ToyHub(LocalHub):
     """A Hub on a toy scheduler, see ``tests/fakes``. The software environment ``light`` has a server that is there at
     once and does nothing."""
 
-    def __init__(self, directory, environment, system, settings):
+    def __init__(self, directory, environment, system, settings, more=""):
         self.toy = Toy(Path(directory) / "toy", system)
         extra = TOY_CONFIG.format(system=system, settings=settings, toy=self.toy, environment=environment)
-        super().__init__(directory, environment, extra)
+        super().__init__(directory, environment, extra + more)
         (self.home / ".bash_profile").write_text(self.toy.profile)
 
     def clean(self):
@@ -148,20 +148,49 @@ class ToyHub(LocalHub):
         self.end_session()
         self.toy.end()
 
-    def begin(self, **options):
+    def begin(self, server="", **options):
         """Ask for a session; its progress is not waited for."""
-        answer = self.api("POST", f"/users/{self.user}/server", {"user_options": options})
+        answer = self.api("POST", f"/users/{self.user}/{server_path(server)}", {"user_options": options})
         assert answer.status < 300, answer
 
     def stop_server(self, user, server=""):
         """Stop the session and wait for its end, at leisure: there are several such Hubs, and each question costs."""
-        answer = self.api("DELETE", f"/users/{user}/server")
+        answer = self.api("DELETE", f"/users/{user}/{server_path(server)}")
         assert answer.status in (202, 204), answer
-        wait_for(lambda: not self.servers(user), 60, lambda: "the session does not stop", pause=0.3)
+        wait_for(lambda: server not in self.servers(user), 60, lambda: "the session does not stop", pause=0.3)
 
     def assert_nothing_left(self):
         wait_for(lambda: not self.toy.jobs(), 20, lambda: f"the system still has jobs: {self.toy.jobs()}")
         super().assert_nothing_left()
+
+
+# What the pages are looked at with: presets, and a policy that lets the browser run nothing but the Hub's own files.
+# JupyterHub's data: images are its style sheet's.
+PAGES_CONFIG = """
+POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0, "headers": {"Content-Security-Policy": POLICY}}
+c.HPCSpawner.environment = {"NBGITPULLER_DEPTH": "0"}  # the tests' git server is files, which cannot do less than all
+c.HPCSpawner.profiles = {
+    "small": {"display_name": "Small", "description": "One core, to look around and for courses",
+              "options": {"queue": "debug", "cores": 1, "walltime": "30m"}, "lock": ["cores"]},
+    "dask": {"display_name": "Dask on two nodes", "description": "A Dask cluster with all cores of two nodes",
+             "options": {"queue": "normal", "nodes": 2, "walltime": "4h", "dask": True}},
+    "gpu": {"display_name": "One GPU", "description": "An A100 for training and inference",
+            "options": {"queue": "normal", "gpus": 1, "memory": "16G", "walltime": "2h"}},
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory):
+    """A Hub with presets on the toy Slurm, for everything that is looked at in a browser."""
+    if not ENVIRONMENTS:
+        pytest.skip("HPC_TEST_ENVIRONMENTS names no environment; run the tests with make")
+    hub = ToyHub(tmp_path_factory.mktemp("shown"), ENVIRONMENTS[0], "slurm", {}, PAGES_CONFIG)
+    hub.start().add_user(hub.user)
+    yield hub
+    hub.clean()
+    hub.stop()
 
 
 @pytest.fixture(scope="session")

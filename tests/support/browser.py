@@ -5,6 +5,7 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import TimeoutError, sync_playwright
 
 ARTIFACTS = Path(os.environ.get("HPC_TEST_ARTIFACTS", "test-artifacts"))
@@ -23,13 +24,16 @@ def chromium():
 
 @contextmanager
 def page(browser, dark=False, phone=False, javascript=True):
-    """A fresh page of its own session: light or dark, wide or as on a phone."""
+    """A fresh page of its own session: light or dark, wide or as on a phone. What its scripts throw is a failure."""
     size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 1000}
     context = browser.new_context(viewport=size, color_scheme="dark" if dark else "light",
                                   java_script_enabled=javascript)
     opened = context.new_page()
+    mistakes = []
+    opened.on("pageerror", lambda error: mistakes.append(f"{opened.url}: {error}"))
     try:
         yield opened
+        assert not mistakes, mistakes
     except BaseException:
         picture(opened, "failure")
         raise
@@ -37,9 +41,22 @@ def page(browser, dark=False, phone=False, javascript=True):
         context.close()
 
 
-def picture(opened, name):
+def picture(opened, name, whole=True):
+    """``whole``: also what is below the screen."""
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    opened.screenshot(path=str(ARTIFACTS / f"{name}.png"), full_page=True)
+    opened.screenshot(path=str(ARTIFACTS / f"{name}.png"), full_page=whole)
+
+
+def violations(opened, except_in=()):
+    """What axe-core finds wrong with the page as it is shown now, but for these parts of it, as lines for people."""
+    found = Axe().run(opened, context={"exclude": [[selector] for selector in except_in]})
+    return [f"{each['id']}: {each['help']}: {node['target']} {node['failureSummary']}"
+            for each in found.response["violations"] for node in each["nodes"]]
+
+
+def fits(opened):
+    """Whether the page has no scroll bar to the side."""
+    return opened.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def log_in(opened, url, user, password="any"):

@@ -197,8 +197,9 @@ def test_a_site_without_presets_shows_all_fields_unfolded():
 def test_with_presets_only_the_theme_with_an_error_is_unfolded():
     found = page(BUSY, INFO, errors={"memory": "no"})
     titles = [e["text"] for e in found.find("legend", **{"class": "visually-hidden"})]
-    assert [title for title, theme in zip(titles, found.find("details")) if "data-fold" not in theme] == ["Resources"]
-    assert all("open" in theme for theme in found.find("details")), "without a script all is to be seen"
+    themes = found.find("details", **{"class": "hpc-theme"})
+    assert [title for title, theme in zip(titles, themes) if "data-fold" not in theme] == ["Resources"]
+    assert all("open" in theme for theme in themes), "without a script all is to be seen"
 
 
 def test_where_the_cluster_tells_nothing_anything_can_be_typed():
