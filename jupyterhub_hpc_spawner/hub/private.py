@@ -97,9 +97,9 @@ def keep_typed(spawner, values):
 
 
 def refuse(spawner, errors):
-    """Say why the form did not do, by field; with no field in ``""``, where JupyterHub's page does not say it."""
+    """Say why the form did not do, by field; what has no field is said above the form."""
     values, _ = _typed(spawner).get(spawner.name) or (prefill(spawner), {})
-    _typed(spawner)[spawner.name] = (values, errors)
+    _typed(spawner)[spawner.name] = (values, {name: text for name, text in errors.items() if name})
 
 
 def forget_typed(spawner):
@@ -118,8 +118,7 @@ def refused(spawner):
     """
     typed, link = _typed(spawner), vars(spawner.handler).pop(_LINK, None) if spawner.handler else None
     if link is None and typed:
-        values, errors = typed.popitem()[1]
-        return (values, {name: text for name, text in errors.items() if name}), {}
+        return typed.popitem()[1], {}
     mine = typed.pop(spawner.name, None)
     return (None if link else mine), link or {}
 
