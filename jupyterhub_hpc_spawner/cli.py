@@ -1,4 +1,4 @@
-"""``jupyterhub-hpc-spawner demo | render``: for newcomers and for administrators."""
+"""``jupyterhub-hpc-spawner demo | render | check``: for newcomers and for administrators."""
 import argparse
 import asyncio
 import json
@@ -30,7 +30,23 @@ def _parser():
     render.add_argument("--group", action="append", default=[], help="a group of the user's; may be repeated")
     render.add_argument("--options", default="{}", help="JSON of the option vocabulary", type=json.loads)
     render.set_defaults(run=_render)
+    check = commands.add_parser("check", help="try the site as its sessions will use it, with a real tiny job")
+    check.add_argument("--config", default="jupyterhub_config.py", help="the site's jupyterhub_config.py")
+    check.add_argument("--user", help="an ordinary user, as whom jobs are submitted; without one nothing is")
+    check.add_argument("--group", action="append", default=[], help="a group of the user's; may be repeated")
+    check.add_argument("--environment", help="only this software environment; all of the site's, if left out")
+    check.add_argument("--options", default={}, help="JSON of the option vocabulary, for the job", type=_object)
+    check.add_argument("--timeout", type=float, default=300, help="seconds to wait for each job")
+    check.add_argument("--json", action="store_true", help="the findings as one JSON list at the end")
+    check.set_defaults(run=_check)
     return parser
+
+
+def _object(text):
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
 
 
 def _demo(arguments):
@@ -48,6 +64,11 @@ def _render(arguments):
     for name, content in files.items():
         print(f"\n# {name}\n{content}", end="")
     return 0
+
+
+def _check(arguments):
+    from .hub.check.run import run_check
+    return run_check(arguments)
 
 
 async def _prepare(spawner):

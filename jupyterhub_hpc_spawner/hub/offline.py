@@ -16,3 +16,11 @@ def make_spawner(config_file, username, groups=()):
     spawner.user = SimpleNamespace(name=username, settings={},
                                    groups=[SimpleNamespace(name=group) for group in groups])
     return spawner
+
+
+def know_hub(spawner):
+    """From now on the spawner knows the Hub's addresses, and so what it would tell a session."""
+    assert spawner.cluster  # made before there is a Hub, whose pages it would change
+    spawner.parent.init_hub()
+    spawner.hub = spawner.parent.hub
+    spawner.user.url = f"{spawner.hub.base_url[:-len('hub/')]}user/{spawner.user.name}/"

@@ -8,7 +8,10 @@ VERBS = {"server": ("server", "serve"), "agent": ("agent", "run_agent"), "addres
          "dask-scheduler": ("dask", "run_scheduler"), "dask-worker": ("dask_workers", "run_workers"),
          "dask-keeper": ("dask_keeper", "run_keeper"), "dask-nannies": ("dask_standard", "run_nannies"),
          "dask-rank": ("dask_standard", "run_rank"), "ipcontroller": ("ipyparallel", "run_controller"),
-         "ipengines-mpi": ("ipyparallel", "run_rank"), "ipengines": ("ipyparallel", "run_engines")}
+         "ipengines-mpi": ("ipyparallel", "run_rank"), "ipengines": ("ipyparallel", "run_engines"),
+         "versions": ("check", "print_versions"), "add-with-dask": ("check", "add_with_dask")}
+# The first process of a job by a word of its plan; of a plan without any, the session's own.
+FIRST = {"joins": ("joiner", "join"), "check": ("check", "check")}
 
 
 def main(arguments):
@@ -22,8 +25,8 @@ def main(arguments):
 
 
 def _launch(directory):
-    """The first process of a session, or of an extra job that joins one."""
+    """The first process of a session, of an extra job that joins one, or of a check of the site."""
     with open(os.path.join(directory, "plan.json")) as file:
         plan = json.load(file)
-    module, function = ("joiner", "join") if "joins" in plan else ("launcher", "launch")
+    module, function = next((FIRST[word] for word in FIRST if word in plan), ("launcher", "launch"))
     return getattr(import_module("." + module, __package__), function)(directory, plan)

@@ -1,0 +1,1 @@
+"""``jupyterhub-hpc-spawner check``: a site as its sessions will meet it, before users do."""
