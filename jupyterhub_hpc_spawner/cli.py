@@ -9,7 +9,7 @@ from .errors import HPCSpawnerError
 
 def main(argv=None):
     """Run one command; the exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = parse(argv)
     try:
         return arguments.run(arguments)
     except HPCSpawnerError as error:
@@ -17,7 +17,8 @@ def main(argv=None):
         return 1
 
 
-def _parser():
+def parse(argv):
+    """The command line; ``run`` is the function that it asks for."""
     parser = argparse.ArgumentParser(prog="jupyterhub-hpc-spawner", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="a Hub on this machine, without a batch system")
@@ -39,7 +40,7 @@ def _parser():
     check.add_argument("--timeout", type=float, default=300, help="seconds to wait for each job")
     check.add_argument("--json", action="store_true", help="the findings as one JSON list at the end")
     check.set_defaults(run=_check)
-    return parser
+    return parser.parse_args(argv)
 
 
 def _object(text):

@@ -16,12 +16,10 @@ def run_check(arguments):
     """All checks; the exit status. ``arguments`` are those of the command line, see ``cli.py``."""
     findings = Findings(arguments.json)
     logging.disable()  # what the Hub would log is among the findings
-    spawner = _configuration(arguments, findings)
-    if spawner is not None:
-        try:
-            asyncio.run(_until_signal(SiteCheck(spawner, arguments, findings).run()))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            findings.fail("check", "broken off", "what it had started is cancelled and removed")
+    try:
+        asyncio.run(_until_signal(check(arguments, findings)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        findings.fail("check", "broken off", "what it had started is cancelled and removed")
     return findings.finish()
 
 
@@ -33,7 +31,13 @@ async def _until_signal(checks):
     await task
 
 
-def _configuration(arguments, findings):
+async def check(arguments, findings):
+    spawner = _load(arguments, findings)
+    if spawner is not None:
+        await SiteCheck(spawner, arguments, findings).run()
+
+
+def _load(arguments, findings):
     """The spawner that the configuration makes, or None."""
     name, file = "configuration", arguments.config
     if not os.path.isfile(file):
