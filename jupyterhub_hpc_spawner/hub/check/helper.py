@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ...errors import HelperError
+from ...errors import HelperError, QueryError
 from ..commands import HELPER
 from ..session import new_name
 
@@ -48,7 +48,7 @@ class HelperCheck:
         try:
             await self.spawner.cluster.helper.ask(
                 self.user, "end", SUDO_PATIENCE, session_dir=f"/{new_name()}", lines=0, remove=False)
-        except HelperError as error:
+        except (HelperError, QueryError) as error:
             self.findings.fail("acting as the user", error, self._advice())
             return False
         loose = [what for what in (("root", self.spawner.helper), (self.user, "/bin/sh")) if self._sudo_allows(*what)]

@@ -6,6 +6,7 @@ import time
 from ...errors import HPCSpawnerError, OptionErrors, SubmitError
 from ...model import JobState
 from .. import credentials, staging
+from ..commands import first_of
 from ..failures import StartFailed
 from .facts import JobFacts
 from .findings import Said
@@ -118,17 +119,11 @@ class JobCheck:
     async def _follow(self):
         """Until the job has said all; StartFailed where it ends before."""
         await self._back(*await self.session.listening(self.cluster.poller))
-        ended = asyncio.ensure_future(self.session.ended(self.cluster.poller))
-        over = asyncio.ensure_future(self.facts.all.wait())
-        try:
-            await asyncio.wait([ended, over], return_when=asyncio.FIRST_COMPLETED)
-            if not self.facts.all.is_set():
-                await self._read_log_once()
-            if not self.facts.all.is_set():
-                raise StartFailed.job_ended(self.session.state.job_id, self._status(), "")
-        finally:
-            ended.cancel()
-            over.cancel()
+        await first_of(self.session.ended(self.cluster.poller), self.facts.all.wait())
+        if not self.facts.all.is_set():
+            await self._read_log_once()
+        if not self.facts.all.is_set():
+            raise StartFailed.job_ended(self.session.state.job_id, self._status(), "")
 
     def _status(self):
         return self.cluster.poller.status(self.session.state.job_id)
@@ -173,6 +168,7 @@ class JobCheck:
     async def _end(self):
         """Cancel, and nothing is left: no job, no directory."""
         state, user, start = self.session.state, self.spawner.user.name, time.monotonic()
+        self.cluster.poller.expect_end(state.job_id)
         try:
             self.cluster.system.parse_cancel(await self.cluster.helper.run(
                 user, self.cluster.system.cancel_command(state.job_id), self.cluster.timeout))

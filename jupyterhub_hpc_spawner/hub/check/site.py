@@ -92,11 +92,13 @@ class SiteCheck:
         name = "session directory"
         advice = "the user must be able to write there: set c.HPCSpawner.session_root to a place that is on all nodes"
         directory = f"{staging.session_root(self.spawner)}/{new_name()}"
+        helper, patience = self.cluster.helper, self.cluster.timeout
         try:
-            done = await self.cluster.helper.run(self.user, self.cluster.system.status_command(), self.cluster.timeout,
-                                                 verb="submit", session_dir=directory, files={}, stdin="")
-            await self.cluster.helper.ask(self.user, "end", self.cluster.timeout, session_dir=directory, lines=0,
-                                          remove=True)
+            try:
+                done = await helper.run(self.user, self.cluster.system.status_command(), patience, verb="submit",
+                                        session_dir=directory, files={}, stdin="")
+            finally:
+                await helper.ask(self.user, "end", patience, session_dir=directory, lines=0, remove=True)
             self.cluster.system.parse_status(done)
         except HelperError as error:
             self.findings.fail(name, error, advice)
