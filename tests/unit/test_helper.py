@@ -303,3 +303,84 @@ def test_what_others_could_have_written_allows_nothing(user, more, text, mode, w
     more.write_text(text)
     more.chmod(mode)
     assert words in run_here(user, argv=["oarsub"])["error"]
+
+
+HUB = 64123
+COMMAND = {"verb": "run", "argv": ["sbatch"], "timeout": 5}
+
+
+@pytest.fixture
+def system(user, monkeypatch):
+    """Asked through sudo by the Hub's account; what was made in the test's directory is the system's."""
+    monkeypatch.setenv("SUDO_UID", str(HUB))
+    owners, real = {}, Path.lstat
+
+    def lstat(self):
+        found = real(self)
+        return SimpleNamespace(st_uid=owners.get(str(self), 0), st_mode=found.st_mode & ~owners.get("less", 0))
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    return owners
+
+
+def ask_through_sudo(user, **request):
+    return user.send_here(json.dumps({**COMMAND, "env": {"PATH": str(user.bin)}, **request}).encode())
+
+
+def test_through_sudo_the_systems_own_programs_and_files_are_taken(user, system):
+    (user.home / "slurm.conf").touch()
+    env = {"PATH": f"/nonexistent/bin:{user.bin}", "SLURM_CONF": str(user.home / "slurm.conf"), "TZ": "Europe/Berlin"}
+    assert ask_through_sudo(user, env=env)["ok"]
+    system[str(user.bin / "sbatch")] = 64  # an account of the system's, say the batch system's own
+    assert ask_through_sudo(user, env=env)["ok"]
+
+
+@pytest.mark.parametrize("owner", [HUB, 1000, 60000])
+@pytest.mark.parametrize("where", ["bin", "bin/sbatch", "home/slurm.conf", "home/link"])
+def test_through_sudo_what_people_could_have_put_there_is_refused(user, system, owner, where):
+    """A directory of PATH, the program, a file that names plug-ins, a link to one."""
+    (user.home / "slurm.conf").touch()
+    (user.home / "link").symlink_to(user.home / "slurm.conf")
+    system[str(user.home.parent / where)] = owner
+    answer = ask_through_sudo(user, env={"PATH": str(user.bin), "SLURM_CONF": str(user.home / "link")})
+    assert not answer["ok"] and "not the system's alone to write" in answer["error"]
+    assert not (user.record / "argv").exists()
+
+
+@pytest.mark.parametrize("variable", [
+    "SLURM_CONF=/tmp/not-there-yet/slurm.conf", "SLURM_CONF=tmp/not-there-yet", "PATH=/opt/bin:/tmp/not-there-yet",
+    "CONDOR_CONFIG=/var/tmp/not-there-yet", "SLURM_CONF=/usr/../tmp/not-there-yet", "LSF_ENVDIR=a,/tmp/not-there-yet"])
+def test_through_sudo_what_anybody_could_still_make_is_refused(user, system, variable):
+    name, value = variable.split("=", 1)
+    value = f"{value}:{user.bin}" if name == "PATH" else value
+    answer = ask_through_sudo(user, env={"PATH": str(user.bin), name: value})
+    assert not answer["ok"] and "leads through /" in answer["error"] and not (user.record / "argv").exists()
+
+
+def test_through_sudo_nothing_runs_on_this_machine_unless_root_says_so(user, system, more):
+    (user.bin / helper.LOCAL).symlink_to("sbatch")
+    assert "is not a program of a batch system" in ask_through_sudo(user, argv=[helper.LOCAL])["error"]
+    more.write_text(helper.LOCAL)
+    more.chmod(0o644)
+    assert ask_through_sudo(user, argv=[helper.LOCAL])["ok"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize("make", ["owner", "mode", "link"])
+def test_a_place_that_somebody_else_could_exchange_takes_no_session(user, tmp_path, make):
+    """Whoever may rename the directory's parent puts his own there and gets the keys."""
+    place = tmp_path / "scratch/alice/sessions"
+    place.mkdir(parents=True)
+    if make == "owner":
+        os.chown(place.parent, 12345, 12345)
+    elif make == "mode":
+        place.parent.chmod(0o777)
+    else:
+        (tmp_path / "link").symlink_to(place)
+        os.chown(tmp_path / "link", 12345, 12345, follow_symlinks=False)
+        place = tmp_path / "link"
+    assert "no place for session directories" in user.refused("submit", session_dir=str(place / "jupyter-abc"))
+    assert not list((tmp_path / "scratch/alice/sessions").iterdir())
+    place.parent.chmod(0o1777)
+    if make == "mode":
+        assert user.send_here(user.request("submit", session_dir=str(place / "jupyter-abc")))["ok"]
