@@ -1,4 +1,5 @@
 """``check`` on sites that are well and on sites that are not: each fault is a line that says what to do."""
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import pytest
 from jupyterhub_hpc_spawner import cli
 from jupyterhub_hpc_spawner.hub.check import run
 from jupyterhub_hpc_spawner.hub.check.findings import Findings
+from jupyterhub_hpc_spawner.hub.check.job import JobCheck
 from support.running_hub import wait_for
 
 ONLY = ("newest",)
@@ -186,3 +188,20 @@ async def test_a_hub_of_another_account_is_told(toy):
     finally:
         cookie.unlink()
     assert failed(findings) == {"account"} and "12345" in findings["account"]["advice"]
+
+
+async def test_a_node_that_this_machine_cannot_reach_is_told(toy):
+    """As a firewall does it: the job says where it listens, and who connects there meets nobody, or somebody else."""
+    arguments = cli.parse(words_of(toy, "--user", toy.user))
+    findings = Findings(as_json=True)
+    job = JobCheck(run.load(arguments, findings), "light", arguments, findings, None)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = other.getsockname()
+        answer = asyncio.get_running_loop().run_in_executor(None, lambda: other.accept()[0].close())
+        await job.back(*address)
+        await answer
+    await job.back(*address)
+    told = [finding for finding in findings.all if finding["name"] == "light, node from the Hub"]
+    assert [finding["state"] for finding in told] == ["FAIL", "FAIL"]
+    assert "somebody else answers" in told[0]["text"] and "Connect call failed" in told[1]["text"]
+    assert "c.HPCSpawner.port_range" in told[1]["advice"]

@@ -118,7 +118,7 @@ class JobCheck:
 
     async def _follow(self):
         """Until the job has said all; StartFailed where it ends before."""
-        await self._back(*await self.session.listening(self.cluster.poller))
+        await self.back(*await self.session.listening(self.cluster.poller))
         await first_of(self.session.ended(self.cluster.poller), self.facts.all.wait())
         if not self.facts.all.is_set():
             await self._read_log_once()
@@ -128,7 +128,8 @@ class JobCheck:
     def _status(self):
         return self.cluster.poller.status(self.session.state.job_id)
 
-    async def _back(self, host, port):
+    async def back(self, host, port):
+        """From here to the job, as the proxy will go."""
         ports = self.spawner.port_range
         try:
             reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_TIMEOUT)

@@ -32,12 +32,12 @@ async def _until_signal(checks):
 
 
 async def check(arguments, findings):
-    spawner = _load(arguments, findings)
+    spawner = load(arguments, findings)
     if spawner is not None:
         await SiteCheck(spawner, arguments, findings).run()
 
 
-def _load(arguments, findings):
+def load(arguments, findings):
     """The spawner that the configuration makes, or None."""
     name, file = "configuration", arguments.config
     if not os.path.isfile(file):
