@@ -32,9 +32,11 @@ def no_hub(hub):
 
 @pytest.mark.parametrize("running", [True, False], ids=["hub", "no-hub"])
 def test_a_site_that_is_well_is_found_so(idle, no_hub, running):
+    if running and idle.cluster.system == "sge":
+        pytest.skip("shown on Slurm, and jobs here take their time")
     status, findings = check(idle, config=None if running else no_hub)
     assert (status, failed(findings)) == (0, {})
-    assert "JupyterHub" in findings["Hub's address"]["text"] if running else "no Hub does"
+    assert ("JupyterHub" if running else "no Hub does") in findings["Hub's address"]["text"]
     assert "tls://10." in findings["jupyter, Dask"]["text"]
     assert findings["jupyter, node from the Hub"]["text"].startswith("10.")
     idle.assert_nothing_left("alice")
