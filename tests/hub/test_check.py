@@ -121,7 +121,7 @@ async def test_a_job_that_stays_in_the_queue_is_given_up(toy, capsys):
     toy.toy.control(hold="busy")
     findings = await check(toy, "--user", toy.user, "--environment", "light", "--timeout", "4")
     assert failed(findings) == {"light, job"}
-    assert "waiting in the queue: next in line" in findings["light, job"]["text"]
+    assert "waiting in the queue: it is next in line" in findings["light, job"]["text"]
     assert "...   light, Job " in capsys.readouterr().err and "--timeout" in findings["light, job"]["advice"]
 
 

@@ -8,6 +8,7 @@ from ...model import JobState
 from .. import credentials, staging
 from ..commands import first_of
 from ..failures import StartFailed
+from ..session import Session
 from .facts import JobFacts
 from .findings import Said
 
@@ -30,7 +31,7 @@ class JobCheck:
         self.environment = environment
         self.arguments = arguments
         self.say = Said(findings, environment)
-        self.session = spawner.session = spawner.new_session()
+        self.session = spawner.session = Session.new(staging.session_root(spawner), spawner.log)
         self.facts = JobFacts(spawner, self.session, self.say, peers)
         self.seen, self.log = [], []
 
@@ -58,6 +59,7 @@ class JobCheck:
 
     async def _submit(self):
         session = self.session
+        session.tell(5, "Submitting the job.")
         try:
             options = self.spawner.parse_options(self._options())
             request, text, files = self.spawner.render(options, session)
@@ -72,7 +74,7 @@ class JobCheck:
             self.say.fail("job", error, "see docs/troubleshooting.md")
         else:
             self.cluster.poller.watch(session.state.job_id, self.spawner.user.name)
-            self.say.progress(f"job {session.state.job_id} is submitted")
+            session.tell(20, f"Job {session.state.job_id} is submitted.")
             return True
         return False
 
@@ -96,7 +98,7 @@ class JobCheck:
     async def _show_progress(self):
         """The lines of the waiting page, while it would be shown."""
         async for event in self.session.follow():
-            if event["step"] in ("queue", "node"):
+            if event["step"] != "server":
                 self.say.progress(event["message"])
 
     async def _read_log(self):
@@ -144,7 +146,7 @@ class JobCheck:
                           "pass c.HPCSpawner.port_range from this machine (and the proxy's) to compute nodes")
 
     def _job_takes_too_long(self):
-        known = self.session.events[-1]["message"] if self.session.events else "it was submitted"
+        known = self.session.state.steps[-1]["message"]
         what = f"not done within {self.arguments.timeout:g} s; the last that is known: {known}"
         if self._status().state == JobState.RUNNING and not self.seen:
             self.say.fail("job", f"{what} No line of its log is in {self.session.state.directory}", SHARED)
