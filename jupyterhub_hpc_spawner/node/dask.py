@@ -194,5 +194,6 @@ def run_scheduler(address, port):
     from distributed.cli.dask_scheduler import main
     here = os.path.dirname(os.path.abspath(__file__))
     sys.argv = ["dask-scheduler", "--host", address, "--port", port, "--dashboard-address", "127.0.0.1:0",
-                "--preload", os.path.join(here, "dask_preload.py"), "--preload", os.path.join(here, "dask_plugin.py")]
+                "--preload", os.path.join(here, "dask_preload.py"), "--preload", os.path.join(here, "dask_plugin.py"),
+                "--preload", __package__ + ".dask_activity"]
     return main()

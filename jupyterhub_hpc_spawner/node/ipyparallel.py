@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
-from . import resources
+from . import activity, resources
 from .everywhere import Everywhere, appears
 from .processes import first_of
 from .report import say
@@ -99,6 +99,13 @@ class Runtime:
 
 
 def run_controller(profile, address):
+    from ipyparallel.controller.app import IPController
+
+    def computing():
+        """Whether the engines have tasks; all that goes to them is known to the controller's hub, in this process."""
+        hub = IPController.initialized() and getattr(IPController.instance(), "hub", None)
+        return bool(hub and hub.pending)
+    activity.watch_in_thread(computing)
     sys.argv = ["ipcontroller", "--profile-dir=" + profile, "--ip=" + address, "--location=" + address,
                 "--usethreads", "--IPController.enable_curve=True"]
     runpy.run_module("ipyparallel.controller", run_name="__main__", alter_sys=True)

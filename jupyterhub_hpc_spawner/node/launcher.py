@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from urllib.parse import urlsplit, urlunsplit
 
-from . import network, restarts
+from . import activity, network, restarts
 from .processes import Child, ending_event, first_of, in_thread
 from .report import Reporter, say
 from .server import server_argv
@@ -54,7 +54,7 @@ class Launcher:
         self.answered = asyncio.Event()
         say("session %s on %s (%s)" % (self.plan["session"], os.uname().nodename, self.address))
         self._tell_notebooks()
-        tasks = [asyncio.ensure_future(self._call("started"))]
+        tasks = [asyncio.ensure_future(self._call("started")), asyncio.ensure_future(activity.tell_hub())]
         try:
             self._change_directory()
             self._prepare_runtimes()

@@ -16,18 +16,17 @@ class Reporter:
 
     def __init__(self, session, secret):
         self.url = os.environ["JUPYTERHUB_API_URL"].rstrip("/") + "/hpc-spawner/report"
-        self.token = os.environ["JUPYTERHUB_API_TOKEN"]
         self.session = session
         self.secret = secret
 
     def report(self, phase, patience=PATIENCE, **fields):
         """True where the Hub took it. Tries again for ``patience`` seconds: a Hub may be restarting. Blocks."""
-        body = json.dumps(dict(fields, phase=phase, session=self.session, secret=self.secret)).encode()
+        fields.update(phase=phase, session=self.session, secret=self.secret)
         give_up = time.monotonic() + patience
         pause = 0.2
         while True:
             try:
-                self._post(body)
+                post(self.url, fields)
                 return True
             except urllib.error.HTTPError as error:
                 if error.code not in (429, 500, 502, 503, 504):
@@ -42,15 +41,17 @@ class Reporter:
             time.sleep(pause)
             pause = min(pause * 2, 5)
 
-    def _post(self, body):
-        headers = {"Authorization": "token " + self.token, "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url, body, headers)
-        # No proxy of the environment: the Hub is inside the cluster's network.
-        handlers = [urllib.request.ProxyHandler({})]
-        if self.url.startswith("https:"):
-            handlers.append(urllib.request.HTTPSHandler(context=_tls()))
-        with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
-            answer.read()
+
+def post(url, fields):
+    """Say it to the Hub, with the server's token. Raises OSError."""
+    headers = {"Authorization": "token " + os.environ["JUPYTERHUB_API_TOKEN"], "Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(fields).encode(), headers)
+    # No proxy of the environment: the Hub is inside the cluster's network.
+    handlers = [urllib.request.ProxyHandler({})]
+    if url.startswith("https:"):
+        handlers.append(urllib.request.HTTPSHandler(context=_tls()))
+    with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
+        answer.read()
 
 
 def _tls():

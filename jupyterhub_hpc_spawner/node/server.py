@@ -4,6 +4,8 @@ import runpy
 import shutil
 import sys
 
+from . import activity
+
 
 def serve(mode, *command):
     """Become the server, ``quick`` or ``plain``; ``command`` is its command line."""
@@ -14,7 +16,16 @@ def serve(mode, *command):
     sys.path[0] = os.path.dirname(command[0])
     # For the sidebar (``notebook/sidebar.py``), where this package is not installed.
     sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "python"))
+    activity.watch_in_thread(a_kernel_is_busy)
     runpy.run_path(command[0], run_name="__main__")
+
+
+def a_kernel_is_busy():
+    """Its last message may be hours ago, and nothing else is activity to the server."""
+    # Step by step: this is asked while the server is being imported and made, too.
+    kind = getattr(sys.modules.get("jupyter_server.serverapp"), "ServerApp", None)
+    kernels = getattr(kind.instance() if kind and kind.initialized() else None, "kernel_manager", None)
+    return bool(kernels) and any(kernel["execution_state"] == "busy" for kernel in kernels.list_kernels())
 
 
 def server_argv(command, run_py, quick):
