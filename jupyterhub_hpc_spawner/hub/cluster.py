@@ -5,7 +5,7 @@ import time
 from ..batch.base import StartEstimates
 from ..errors import HPCSpawnerError, QueryError
 from ..model import ClusterInfo
-from . import estimates
+from . import estimates, metrics
 from .commands import base_environment, run
 from .owed import OwedCancels
 from .poller import Poller
@@ -36,6 +36,7 @@ class Cluster:
         self._refreshing = None
         self._submits, self._ends = Turns(at_once), Turns(at_once)
         self.owed = OwedCancels(owed_file, self._cancel, log)
+        metrics.watch_owed(self.owed)
 
     async def submit(self, username, request, text, files):
         """The new job's id. Raises SubmitError in the batch system's words, QueryError, HelperError.
@@ -44,7 +45,7 @@ class Cluster:
         are never two. After an error nothing is left of the session's directory.
         """
         try:
-            async with self._submits.turn(username):
+            async with self._submits.turn(username), metrics.command("submit"):
                 completed = await self.helper.run(
                     username, self.system.submit_command(request), self.timeout, verb="submit",
                     session_dir=request.session_dir, files=files, stdin=text)
@@ -74,7 +75,8 @@ class Cluster:
             await asyncio.sleep(pause)
             unknown = None
             try:
-                completed = await self.helper.run(username, self.system.find_command(name, username), self.timeout)
+                async with metrics.command("find"):
+                    completed = await self.helper.run(username, self.system.find_command(name, username), self.timeout)
                 if found := self.system.parse_found(name, completed):
                     return found
             except QueryError as error:
@@ -113,15 +115,18 @@ class Cluster:
             await asyncio.wait([self._refreshing], timeout=patience)
         return self.info
 
+    @metrics.command("status")
     async def _ask_status(self):
         completed = await run(self.system.status_command(), env=self.env, timeout=self.timeout)
         # In a thread: ten thousand jobs take some tenths of a second to read, and pages wait for nobody.
         return await asyncio.get_running_loop().run_in_executor(None, self.system.parse_status, completed)
 
+    @metrics.command("owner_status")
     async def _ask_status_as(self, username):
         completed = await self.helper.run(username, self.system.status_command(), self.timeout, env=self._user_env)
         return self.system.parse_status(completed)
 
+    @metrics.command("estimate")
     async def _estimate(self, username, request, text):
         completed = await self.helper.run(username, self.system.estimate_command(request),
                                           min(self.timeout, estimates.TIMEOUT), stdin=text, env=self._user_env)
@@ -133,11 +138,10 @@ class Cluster:
 
     async def _refresh_info(self):
         commands = self.system.info_commands()
-        done = await asyncio.gather(*(run(argv, env=self.env, timeout=self.timeout) for argv in commands.values()),
-                                    return_exceptions=True)
+        done = await asyncio.gather(*map(self._ask_info, commands.values()), return_exceptions=True)
         answers = {}
         for name, completed in zip(commands, done):
-            if isinstance(completed, QueryError) or (not isinstance(completed, BaseException) and completed.returncode):
+            if isinstance(completed, QueryError):
                 self.log.warning("The form lacks the cluster's %s: %s", name, completed)
             elif isinstance(completed, BaseException):
                 raise completed
@@ -149,6 +153,13 @@ class Cluster:
             self.log.error("The form keeps what it knew of the cluster: %s", error)
         self._info_time = time.monotonic()
 
+    @metrics.command("info")
+    async def _ask_info(self, argv):
+        completed = await run(argv, env=self.env, timeout=self.timeout)
+        if completed.returncode:
+            raise QueryError(str(completed))
+        return completed
+
     async def _cancel(self, username, job_id):
-        async with self._ends.turn(username):
+        async with self._ends.turn(username), metrics.command("cancel"):
             self.system.parse_cancel(await self.helper.run(username, self.system.cancel_command(job_id), self.timeout))

@@ -107,7 +107,7 @@ class ExtraJobs:
             await asyncio.wait_for(self._all_finished(), patience)
         except asyncio.TimeoutError:
             if self.jobs:
-                self.session.log.warning("Extra jobs of %s were cancelled and have not ended yet: %s", self.username,
+                self.session.log.warning("Extra jobs were cancelled and have not ended yet: %s",
                                          ", ".join(job.job_id for job in self.jobs))
         for job in self.jobs:
             if job.job_id:
@@ -173,11 +173,10 @@ class ExtraJobs:
         except SubmitError as error:
             raise StartFailed(400, f"The batch system refused the job: {error}") from error
         except (ConfigError, HelperError, QueryError) as error:
-            self.session.log.error("No extra job for %s: %s", self.username, error)
+            self.session.log.error("No extra job: %s", error)
             raise StartFailed.not_submitted(error) from error
         private.persist(self.spawner)
-        self.session.log.info("Session %s of %s has the extra job %s (%s, %d nodes)", self.session.state.name,
-                              self.username, job.job_id, job.runtime, job.nodes)
+        self.session.log.info("The session has the extra job %s (%s, %d nodes)", job.job_id, job.runtime, job.nodes)
         self.watch()
         return job.job_id
 

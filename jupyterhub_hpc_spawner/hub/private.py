@@ -1,5 +1,6 @@
 """The few things that JupyterHub has no public name for, in one place; tested on the oldest and newest supported."""
 import asyncio
+import time
 from functools import wraps
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 import jupyterhub
 import sqlalchemy
 from jupyterhub.app import JupyterHub
+from jupyterhub.utils import utcnow
 
 from ..form import read
 from .failures import StartFailed
@@ -55,6 +57,11 @@ def persist(spawner):
     sqlalchemy.inspect(spawner.orm_spawner).session.commit()
 
 
+def used(spawner):
+    """Activity of now: the last that JupyterHub knows is from before the wait in the queue."""
+    spawner.orm_spawner.last_activity = utcnow(with_tz=False)
+
+
 def resume(spawner, listening):
     """After a restart of the Hub: show the server as starting, with progress and cancel, until ``listening`` is done.
 
@@ -88,6 +95,15 @@ async def _resume(spawner, listening):
         raise
     finally:
         spawner._spawn_pending = False
+
+
+def given_up(spawner):
+    """Why JupyterHub itself ends a start, one of ``metrics.CAUSES``; "" where a user does."""
+    times = spawner.session.state.times
+    if spawner._waiting_for_response:
+        return "unreachable"
+    late = "listening" not in times and time.time() - times.get("asked", 0) >= spawner.start_timeout
+    return "timeout" if late else ""
 
 
 def keep_typed(spawner, values):

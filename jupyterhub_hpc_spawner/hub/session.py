@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass, field
 
 from ..model import JobState
-from . import credentials
+from . import credentials, metrics
 from .commands import first_of
 from .failures import StartFailed
 
@@ -42,6 +42,7 @@ class SessionState:
     port: int = 0
     relayed: bool = False
     extra: list = field(default_factory=list)
+    times: dict = field(default_factory=dict)
 
 
 def new_name():
@@ -90,6 +91,18 @@ class Session:
     def dump(self):
         return asdict(self.state)
 
+    @property
+    def step(self):
+        """The last that it has come to, see ``metrics.STATES``."""
+        return next(reversed(self.state.times), "asked")
+
+    def reach(self, step):
+        """It has come this far; only the first time counts."""
+        if step not in self.state.times:
+            self.state.times[step] = time.time()
+            metrics.reached(step, self.state.times)
+            self.log.info("The session is %s", metrics.STATES[step])
+
     def has(self, phase):
         return phase in self.state.phases
 
@@ -121,12 +134,16 @@ class Session:
         address = str(report.address)
         self.state.relayed = ipaddress.ip_address(peer) != report.address
         if report.phase == "started":
+            self.reach("running")
             self.tell(60, f"The job runs on {address}; the server is starting.", "server")
         elif report.phase == "listening":
             self.state.address, self.state.port = address, report.port
+            self.reach("listening")
             self.tell(90, "The server answers; connecting.", "server")
         elif report.phase == "failed":
             self.message = report.message
+        elif report.phase == "ended":
+            self.reach("ended")
         self._wake()
 
     async def listening(self, poller):
@@ -175,6 +192,7 @@ class Session:
         elif status.state == JobState.RUNNING:
             nodes = status.nodes or status.host
             if not self.has("started"):
+                self.reach("running")
                 self.tell(50, f"{job} has its nodes ({nodes}) and is starting.", "node", nodes=nodes)
             elif last.get("suspended"):
                 self.tell(60, f"{job} goes on; the server is starting.", "server", nodes=nodes)

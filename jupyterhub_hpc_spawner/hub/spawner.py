@@ -14,10 +14,11 @@ from ..model import JobState
 from ..options import dump_options, parse_options
 from ..runtimes import wanted_runtimes
 from ..script import make_templates
-from . import extra, handlers, offering, pages, private, staging
+from . import extra, handlers, metrics, offering, pages, private, staging
 from .commands import default_helper
 from .failures import StartFailed, bad_form, bad_options, field_of
 from .session import LOG_LINES, Session
+from .session_log import SessionLog
 from .site import make_cluster, make_policy
 
 handlers.register()
@@ -138,6 +139,10 @@ class HPCSpawner(BatchSpawnerBase):
     user_groups = None
     _submission = None
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        metrics.watch(self)
+
     @default("env_keep")
     def _env_keep_default(self):
         """Nothing: the Hub's own PATH and Python mean nothing on a compute node."""
@@ -244,7 +249,7 @@ class HPCSpawner(BatchSpawnerBase):
         return staging.render(self, options, session.state.name, session.state.directory)
 
     def new_session(self):
-        return Session.new(staging.session_root(self), self.log, partial(private.persist, self))
+        return Session.new(staging.session_root(self), SessionLog(self), partial(private.persist, self))
 
     async def start(self):
         """Submit the job and wait until its server answers; the URL of the server."""
@@ -254,6 +259,7 @@ class HPCSpawner(BatchSpawnerBase):
             self.session = self.new_session()
         except HelperError as error:
             raise private.keep_failure(self, StartFailed.not_submitted(error)) from error
+        self.session.reach("asked")
         self.session.tell(5, "Submitting the job.",
                           runtimes=[type(runtime).__name__ for runtime in wanted_runtimes(options)])
         # The job's name is known before there is a job: a Hub that ends now finds it again.
@@ -266,6 +272,7 @@ class HPCSpawner(BatchSpawnerBase):
             raise private.keep_failure(self, failure) from failure.__cause__
         return await self._listening()
 
+    @metrics.start()
     async def _listening(self):
         """The URL of the server, as soon as the job says that it answers. Raises StartFailed.
 
@@ -279,6 +286,7 @@ class HPCSpawner(BatchSpawnerBase):
             failure.details = await self.cluster.end(self.user.name, session.state.directory, LOG_LINES, remove=False)
             raise private.keep_failure(self, failure) from None
         except StartFailed as failure:
+            self.session.log.error("The session could not start: %r", failure.summary)
             failure.details = await self._clean_up()
             raise private.keep_failure(self, failure) from None
         host = f"[{self.ip}]" if ":" in self.ip else self.ip
@@ -309,7 +317,7 @@ class HPCSpawner(BatchSpawnerBase):
         try:
             job_id = await self.cluster.find(self.user.name, self.session.state.name)
         except (QueryError, HelperError) as error:
-            self.log.warning("Whether %s has a job is not known: %s", self._log_name, error)
+            self.session.log.warning("Whether there is a job is not known: %s", error)
             return False
         if job_id:
             self._submitted(job_id)
@@ -317,6 +325,7 @@ class HPCSpawner(BatchSpawnerBase):
             await self._clean_up()
         return bool(job_id)
 
+    @metrics.start()
     async def _submit(self, options):
         session = self.session
         try:
@@ -327,16 +336,16 @@ class HPCSpawner(BatchSpawnerBase):
             private.refuse(self, {field_of(error): str(error)})
             raise StartFailed.refused(error) from error
         except (ConfigError, HelperError, QueryError) as error:
-            self.log.error("No job for %s: %s", self._log_name, error)
+            session.log.error("No job: %s", error)
             raise StartFailed.not_submitted(error) from error
 
     def _submitted(self, job_id):
         session = self.session
         session.state.job_id = job_id
+        session.reach("submitted")
         session.tell(20, f"Job {job_id} is submitted.")
         private.forget_typed(self)
         private.persist(self)
-        self.log.info("Session %s of %s is job %s", session.state.name, self._log_name, job_id)
         self.cluster.poller.watch(job_id, self.user.name)
 
     async def poll(self):
@@ -353,9 +362,10 @@ class HPCSpawner(BatchSpawnerBase):
             if status.state != JobState.FINISHED:
                 extra.jobs_of(self).watch()
                 return None
+            if session.has("listening"):
+                metrics.failed("lost")
         end = await self._clean_up()
-        self.log.warning("Session %s of %s (job %s) has ended by itself; the end of its log: %r",
-                         session.state.name, self._log_name, session.state.job_id, end[-1000:])
+        session.log.warning("The session has ended by itself; the end of its log: %r", end[-1000:])
         return 0
 
     async def stop(self, now=False):
@@ -364,19 +374,23 @@ class HPCSpawner(BatchSpawnerBase):
             await asyncio.wait([self._submission])
         if self.session is None or not await self._has_job():
             return
+        self.session.log.info("The session is stopped")
+        if cause := private.given_up(self):
+            metrics.failed(cause)
         await asyncio.gather(self.cluster.cancel(self.user.name, self.session.state.job_id),
                              extra.jobs_of(self).cancel_all())
         if not now:
             try:
                 await asyncio.wait_for(self.session.ended(self.cluster.poller), STOP_TIMEOUT)
             except asyncio.TimeoutError:
-                self.log.warning("Job %s was cancelled and has not ended yet", self.session.state.job_id)
+                self.session.log.warning("The job was cancelled and has not ended yet")
         await self._clean_up(0 if now else STOP_TIMEOUT)
 
     async def _clean_up(self, patience=STOP_TIMEOUT):
         """The end of the session's log; its directory is removed and nobody asks for its jobs any more."""
         session = self.session
         await extra.jobs_of(self).end(patience)
+        session.reach("ended")
         session.over = True
         self.cluster.poller.forget(session.state.job_id)
         return await self.cluster.end(self.user.name, session.state.directory, LOG_LINES)
@@ -384,6 +398,7 @@ class HPCSpawner(BatchSpawnerBase):
     def take_report(self, report, peer):
         """The job's call-back, after it proved itself."""
         self.session.report(report, peer)
+        private.used(self)
         private.persist(self)
         if report.phase == "ended" and self._poll_callback:
             asyncio.ensure_future(self.poll_and_notify())
@@ -404,7 +419,7 @@ class HPCSpawner(BatchSpawnerBase):
     def load_state(self, state):
         super().load_state(state)
         if "session" in state:
-            self.session = Session.load(state["session"], self.log, partial(private.persist, self))
+            self.session = Session.load(state["session"], SessionLog(self), partial(private.persist, self))
 
     def clear_state(self):
         super().clear_state()

@@ -33,7 +33,7 @@ c.JupyterHub.allow_named_servers = True
 c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
 c.JupyterHub.services = [{{"name": "tests", "api_token": "{token}"}}]
 c.JupyterHub.load_roles = [{{"name": "tests", "services": ["tests"], "scopes": [
-    "admin:users", "admin:servers", "access:servers", "tokens", "read:hub", "self"]}}]
+    "admin:users", "admin:servers", "access:servers", "tokens", "read:hub", "read:metrics", "self"]}}]
 """
 
 
