@@ -81,7 +81,8 @@ def extra_files(spawner, options, job, request, system, settings):
     runtime, = wanted_runtimes(options)
     session_dir = spawner.session.state.directory
     env = {name: str(value) for name, value in spawner.get_env().items()
-           if value is not None and (name == "JUPYTERHUB_USER" or not name.startswith(("JUPYTERHUB_", "JPY_")))}
+           if value is not None and (name in ("JUPYTERHUB_USER", "JUPYTERHUB_ACTIVITY_INTERVAL")
+                                     or not name.startswith(("JUPYTERHUB_", "JPY_")))}
     env.update(runtime.environment(session_dir if runtime.joins else request.session_dir))
     env["HPC_SESSION_FILE"] = f"{session_dir}/session.json"
     plan = {

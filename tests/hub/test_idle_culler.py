@@ -94,3 +94,16 @@ def test_what_computes_is_kept_and_what_is_idle_goes_and_only_that(begin_culling
     wait_for(lambda: not hub.servers(hub.user), 60, lambda: f"running: {running(hub)}", pause=0.3)
     assert sorted(path.name for path in tmp_path.glob("*-ended")) == ["-ended", "cell-ended", "engines-ended"]
     hub.assert_nothing_left()
+
+
+def test_the_engines_of_an_extra_job_work_for_its_session(hub_with, tmp_path):
+    hub = hub_with(CONFIG)
+    assert hub.spawn(hub.user, {})[-1].get("ready")
+    code = "%ipcluster start -n 1\n" + WORK.format(end=tmp_path / "end") + "answer = rc[:].apply_async(wait)"
+    Kernel(hub.server_url, hub.user_token(hub.user)).run(code)
+    busy = hub.home / "sessions" / hub.state(hub.user)["name"] / "busy"
+    for _ in range(5):  # once it could still be from the kernel, which is idle now
+        busy.unlink(missing_ok=True)
+        wait_for(busy.exists, 60, lambda: "the session is idle")
+    (tmp_path / "end").touch()
+    wait_for((tmp_path / "ended").exists, 60, lambda: "the task does not end")
