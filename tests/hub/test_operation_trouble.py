@@ -1,4 +1,6 @@
 """Failures are counted by their cause: on the toy Slurm, with a server that is there at once."""
+import json
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ ONLY = ("newest",)
 # A server that JupyterHub takes for one that is not up yet.
 DEAF = Path(prometheus.__file__).parents[1] / "fakes/server.py"
 CONFIG = """
+c.JupyterHub.log_level = "DEBUG"
 c.HPCSpawner.environments["deaf"] = {{"path": "{deaf}"}}
 
 def by_name(spawner):
@@ -67,6 +70,7 @@ def failures(watch):
 def ready(hub):
     events = hub.spawn(hub.user, {"environment": "light"})
     assert events[-1].get("ready"), events
+    return hub.home / "sessions" / hub.state(hub.user)["name"]
 
 
 def wait_for_gauge(hub, value, name, *labels):
@@ -149,6 +153,15 @@ def test_a_wait_in_the_queue_is_not_idleness(toy_hub, watch):
     assert toy_hub.progress(toy_hub.user)[-1].get("ready")
     # This server, which reports nothing, has not been used yet.
     assert datetime.fromisoformat(toy_hub.servers(toy_hub.user)[""]["last_activity"]) >= released
+
+
+def test_no_secret_is_in_the_log_at_any_level(toy_hub, watch):
+    directory = ready(toy_hub)
+    secret = json.loads((directory / "plan.json").read_text())["secret"]
+    token = re.search(r"JUPYTERHUB_API_TOKEN=(\S+)", (directory / "environment.sh").read_text())[1]
+    toy_hub.stop_server(toy_hub.user)
+    log = toy_hub.log.read_text()
+    assert "[D " in log and secret not in log and token not in log
 
 
 def test_a_wait_that_a_restart_of_the_hub_interrupts_counts_as_a_whole(toy_hub, watch):
