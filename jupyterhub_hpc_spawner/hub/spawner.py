@@ -283,6 +283,7 @@ class HPCSpawner(BatchSpawnerBase):
             self.ip, self.port = await asyncio.wait_for(session.listening(self.cluster.poller), patience)
         except asyncio.TimeoutError:
             failure = StartFailed.too_late(session.state.job_id, self.start_timeout, session.state.steps[-1]["step"])
+            session.log.error("The session could not start: %r", failure.summary)
             failure.details = await self.cluster.end(self.user.name, session.state.directory, LOG_LINES, remove=False)
             raise private.keep_failure(self, failure) from None
         except StartFailed as failure:
