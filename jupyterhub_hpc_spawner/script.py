@@ -1,6 +1,7 @@
 """JobRequest to job script: the request is the only input, every value is quoted once, no clock, no environment."""
 import re
 import shlex
+from functools import cache
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
@@ -36,11 +37,17 @@ def quote(value):
 def make_templates(site_paths=()):
     """The templates of the package, where a file of the same name in a site's directory comes first.
 
-    A site's template extends ours by the name ``default/…`` and overrides single blocks.
+    A site's template extends ours by the name ``default/…`` and overrides single blocks. What was read is kept, and
+    read again when its file changes.
     """
+    return _templates(tuple(map(str, site_paths)))
+
+
+@cache
+def _templates(site_paths):
     package = PackageLoader("jupyterhub_hpc_spawner.templates", "")
     env = Environment(
-        loader=ChoiceLoader([FileSystemLoader(list(site_paths)), package, _Default(package)]),
+        loader=ChoiceLoader([FileSystemLoader(site_paths), package, _Default(package)]),
         undefined=StrictUndefined, autoescape=lambda name: name is not None and ".html" in name,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )

@@ -1,5 +1,6 @@
 """A session's steps: of each the last line and since when it is; what comes late or twice changes nothing."""
 import asyncio
+import logging
 from ipaddress import ip_address
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ from jupyterhub_hpc_spawner.hub import session as module
 from jupyterhub_hpc_spawner.hub.session import Session
 from jupyterhub_hpc_spawner.model import JobState, JobStatus
 
+LOG = logging.getLogger("test")
 WAITS = JobStatus(JobState.PENDING, "PENDING", "Priority", "others come first", queue="normal", ahead=3)
 RUNS = JobStatus(JobState.RUNNING, "RUNNING", host="n1", nodes="n[1-2]")
 STARTED = SimpleNamespace(phase="started", address=ip_address("10.0.0.1"), port=0, message="")
@@ -48,7 +50,7 @@ def poller(monkeypatch):
 
 async def begin(poller):
     saved = []
-    session = Session.new("/s", None, lambda: saved.append(session.dump()))
+    session = Session.new("/s", LOG, lambda: saved.append(session.dump()))
     session.saved = saved
     session.tell(5, "Submitting the job.")
     session.state.job_id = "7"
@@ -88,7 +90,7 @@ async def test_what_is_saved_when_a_step_begins_is_there_after_a_restart(poller)
     session = await begin(poller)
     await poller.answers(WAITS)
     poller.now += 500
-    again = Session.load(session.saved[-1], None)
+    again = Session.load(session.saved[-1], LOG)
     assert steps(again) == [("submit", 1000), ("queue", 1010)]
     assert "found job 7 again" in again.state.steps[-1]["message"]
     session.task.cancel()
