@@ -52,9 +52,11 @@ def add_pages(spawner, directory, **names):
 
 
 def persist(spawner):
-    """Write the spawner's state now: JupyterHub writes it only after a start has succeeded."""
-    spawner.orm_spawner.state = spawner.get_state()
-    sqlalchemy.inspect(spawner.orm_spawner).session.commit()
+    """Write the spawner's state now, where it is another: JupyterHub writes it only after a start has succeeded."""
+    state = spawner.get_state()
+    if state != spawner.orm_spawner.state:
+        spawner.orm_spawner.state = state
+        sqlalchemy.inspect(spawner.orm_spawner).session.commit()
 
 
 def used(spawner):
