@@ -61,6 +61,16 @@ REASONS = {
     "NodeDown": ("a node it needs is down", True),
     "Nodes required for job are DOWN": ("its nodes are down, or kept for queues of a higher priority", True),
 }
+# How a job ended, where that is not the job's own doing.
+ENDS = {
+    "TIMEOUT": "it reached its walltime",
+    "DEADLINE": "it could not end before its deadline",
+    "CANCELLED": "it was cancelled, not from the Hub's pages",
+    "PREEMPTED": "a more important job took its nodes",
+    "NODE_FAIL": "one of its nodes failed",
+    "BOOT_FAIL": "one of its nodes could not be started",
+    "OUT_OF_MEMORY": "it used more memory than it had asked for",
+}
 # What a job waits for by itself: others need not wait for it, and order does not decide when it starts.
 _APART = re.compile("BeginTime|Dependency|Reservation|Assoc|QOS|Max|JobArrayTaskLimit")
 
@@ -171,7 +181,8 @@ def _status(code, reason, host, nodes, start, left, queue, ahead):
     state = STATES.get(code, JobState.UNKNOWN)
     return JobStatus(
         state=state, code=code, reason="" if reason == "None" else reason,
-        can_start=can_start or state != JobState.PENDING, explanation=words if state == JobState.PENDING else "",
+        can_start=can_start or state != JobState.PENDING,
+        explanation=words if state == JobState.PENDING else ENDS.get(code, ""),
         host="" if host == "n/a" else host, nodes=nodes,
         start_estimate=_time(start) if state == JobState.PENDING else None,
         time_left=duration(left), queue=queue, ahead=ahead,

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ..model import JobState
+from . import ending
 from .session import local
 
 
 @dataclass(frozen=True)
 class Overview:
-    """``colour`` is Bootstrap's name for one; ``time`` says when it ends or starts."""
+    """``colour`` is Bootstrap's name for one; ``time`` says when it ends or starts, or what to do after its end."""
 
     name: str
     state: str
@@ -21,9 +22,16 @@ class Overview:
 
 
 def sessions(user):
-    """Those that run or start, the default server's first."""
-    found = sorted((spawner for spawner in user.spawners.values() if spawner.active), key=lambda each: each.name)
-    return [_overview(spawner) for spawner in found if getattr(spawner, "session", None)]
+    """Those that run or start, and those that ended by themselves; the default server's first."""
+    active = {spawner.name: spawner for spawner in user.spawners.values() if spawner.active}
+    found = {name: _overview(spawner) for name, spawner in active.items() if getattr(spawner, "session", None)}
+    ended = {name: _ended(user, name, end) for name, end in ending.all_kept(user).items() if name not in active}
+    return [session for _, session in sorted({**ended, **found}.items())]
+
+
+def _ended(user, name, end):
+    page = f"{user.settings['hub'].base_url}spawn/{user.escaped_name}" + (f"/{quote(name)}" if name else "")
+    return Overview(name, "Ended", "secondary", end.summary, end.advice, page, "Start again")
 
 
 def _overview(spawner):

@@ -16,7 +16,7 @@ from tornado import web
 from ..errors import ConfigError, OptionErrors
 from ..form_data import follow
 from ..outlook import by_estimate, outlook
-from . import estimates, offering, overview, private
+from . import ending, estimates, offering, overview, private
 
 TEMPLATES = Path(files("jupyterhub_hpc_spawner.templates"))
 STATIC = TEMPLATES / "static"
@@ -43,13 +43,18 @@ def add_pages(spawner):
                           hpc_sessions=overview.sessions)
 
 
-def last_failure(spawner, templates):
-    """Why the last start failed, for the top of the form; "" where it did not, or JupyterHub says it there already."""
-    failure, request = private.kept_failure(spawner), getattr(spawner.handler, "request", None)
-    if failure is None or request is None or request.method != "GET":
+def last_time(spawner, templates):
+    """Why the last start failed, or the last session ended, for the top of the form; "" where JupyterHub says it there
+    already, or neither happened."""
+    request = getattr(spawner.handler, "request", None)
+    if request is None or request.method != "GET":
         return ""
-    said = templates.get_template("pages/hpc_failure.html").render(failure=failure)
-    return ('<div class="alert alert-danger hpc-failed" id="hpc-failed"><h2 class="h5">The last start failed</h2>'
+    failure, ended = private.kept_failure(spawner), ending.kept(spawner)
+    if failure is None and ended is None:
+        return ""
+    colour, title = ("danger", "The last start failed") if failure else ("warning", "Your last session has ended")
+    said = templates.get_template("pages/hpc_failure.html").render(failure=failure or ended)
+    return (f'<div class="alert alert-{colour} hpc-failed" id="hpc-failed"><h2 class="h5">{title}</h2>'
             f"{said}</div>")
 
 

@@ -168,7 +168,8 @@ class Poller:
             unexpected = None if isinstance(answer, HPCSpawnerError) else answer
             self._log.warning("Whether job %s has ended is not known: %s", job_id, answer, exc_info=unexpected)
         elif job_id not in answer:
-            watched.status = replace(watched.status, state=JobState.FINISHED, code=watched.status.code or "GONE")
+            # What was known of it, such as what it waited for, was not about its end.
+            watched.status = JobStatus(JobState.FINISHED, watched.status.code or "GONE")
         else:
             # Owners see their own jobs alone: nobody knows what is ahead of them.
             watched.status, watched.asked = replace(answer[job_id], ahead=None), asked

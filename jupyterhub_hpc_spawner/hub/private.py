@@ -154,6 +154,19 @@ def kept_failure(spawner):
     return vars(spawner.user).get(_FAILURES, {}).get(spawner.name)
 
 
+def keep_end(orm_spawner, end):
+    """Write how this server's last session ended, or None. Beside the session's state, and longer: what JupyterHub
+    clears is the session's."""
+    db = sqlalchemy.inspect(orm_spawner).session
+    if db is not None:  # the server has not been removed
+        orm_spawner.state = {**(orm_spawner.state or {}), "ended": end}
+        db.commit()
+
+
+def kept_end(orm_spawner):
+    return orm_spawner.state.get("ended") if sqlalchemy.inspect(orm_spawner).session and orm_spawner.state else None
+
+
 def unwrap(user_options):
     """The options of a REST body: JupyterHub 5 hands on the whole body where 6 takes out ``user_options``."""
     if isinstance(user_options, dict) and user_options.keys() <= {"user_options", "display_name"}:

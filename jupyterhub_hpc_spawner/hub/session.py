@@ -30,7 +30,8 @@ class ExtraJob:
 
 @dataclass
 class SessionState:
-    """What outlives a restart of the Hub; no secret, only the digest of one."""
+    """What outlives a restart of the Hub; no secret, only the digest of one. ``goodbye``: why the job says it ends;
+    ``stopping``: the user has asked for its end."""
 
     name: str
     directory: str
@@ -41,6 +42,8 @@ class SessionState:
     address: str = ""
     port: int = 0
     relayed: bool = False
+    goodbye: str = ""
+    stopping: bool = False
     extra: list = field(default_factory=list)
     times: dict = field(default_factory=dict)
 
@@ -64,6 +67,7 @@ class Session:
         self.message = ""
         self.over = False
         self.extra = None
+        self.stop_left_over = state.stopping
         self.heard = 0
         self.news = asyncio.Event()
 
@@ -144,6 +148,7 @@ class Session:
             self.message = report.message
         elif report.phase == "ended":
             self.reach("ended")
+            self.state.goodbye = report.message
         self._wake()
 
     async def listening(self, poller):
@@ -160,6 +165,12 @@ class Session:
             if poller.asked(self.state.job_id) > self.heard:  # what the job said since is newer than an older answer
                 self._tell_status(status)
             await self._next(poller)
+
+    def put_back(self, poller):
+        """Whether the job of a server that answered is in the queue again: what ran is lost."""
+        job_id = self.state.job_id
+        return (self.has("listening") and poller.status(job_id).state == JobState.PENDING
+                and poller.asked(job_id) > self.heard)
 
     async def ended(self, poller):
         """Wait until the job said goodbye or the batch system says that it is over."""

@@ -12,7 +12,7 @@ from ..model import JobState
 from ..options import dump_options, parse_options
 from ..runtimes import wanted_runtimes
 from ..script import make_templates
-from . import extra, handlers, metrics, offering, pages, private, staging
+from . import ending, extra, handlers, metrics, offering, pages, private, staging
 from .failures import StartFailed, bad_form, bad_options, field_of
 from .session import LOG_LINES, Session
 from .session_log import SessionLog
@@ -101,7 +101,7 @@ class HPCSpawner(Settings):
         templates = make_templates(self.template_paths)
         try:
             values, errors = offering.filled_in(self)
-            return pages.last_failure(self, templates) + form.render(
+            return pages.last_time(self, templates) + form.render(
                 templates, self.policy, self.offer, values, errors, *pages.form_addresses(self))
         except ConfigError as error:
             self.log.error("The site's configuration keeps %s from the form: %s", self._log_name, error)
@@ -140,6 +140,7 @@ class HPCSpawner(Settings):
         """Submit the job and wait until its server answers; the URL of the server."""
         options = await self.check_options(self.user_options)
         private.keep_failure(self, None)
+        private.keep_end(self.orm_spawner, None)
         try:
             self.session = self.new_session()
         except HelperError as error:
@@ -241,24 +242,39 @@ class HPCSpawner(Settings):
         session = self.session
         if session is None or session.over:
             return 0
+        if session.stop_left_over:  # by a Hub that ended while it stopped the session
+            await self.stop()
+            return 0
         if not await self._has_job():
             return 0 if session.over else None
         if not session.has("ended"):
             status = await self.cluster.poller.answered(session.state.job_id, self.user.name, timeout=10)
-            if status.state != JobState.FINISHED:
+            if status.state != JobState.FINISHED and not session.put_back(self.cluster.poller):
                 extra.jobs_of(self).watch()
                 return None
             if session.has("listening"):
                 metrics.failed("lost")
-        end = await self._clean_up()
-        session.log.warning("The session has ended by itself; the end of its log: %r", end[-1000:])
+        await self._keep_end()
         return 0
+
+    async def _keep_end(self):
+        """Of a session that nobody stopped here: why it ended, for its user."""
+        session, status = self.session, self.cluster.poller.status(self.session.state.job_id)
+        end = await self._clean_up()
+        kept = ending.keep(self, status, end)
+        session.log.warning("The session has ended by itself: %s; the end of its log: %r", kept.why, end[-1000:])
+        if status.state != JobState.FINISHED:
+            asyncio.ensure_future(ending.last_word(self, kept, session.state.goodbye))
 
     async def stop(self, now=False):
         """End the job and remove its directory; ``now`` does not wait for the job's own orderly end."""
         if self._submission:
             await asyncio.wait([self._submission])
-        if self.session is None or not await self._has_job():
+        if self.session is None:
+            return
+        self.session.state.stopping = True
+        private.persist(self)
+        if not await self._has_job():
             return
         self.session.log.info("The session is stopped")
         if cause := private.given_up(self):
@@ -300,6 +316,8 @@ class HPCSpawner(Settings):
         state = super().get_state()
         if self.session is not None:
             state["session"] = self.session.dump()
+        if end := private.kept_end(self.orm_spawner):
+            state["ended"] = end
         return state
 
     def load_state(self, state):

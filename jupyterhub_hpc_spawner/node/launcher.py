@@ -19,6 +19,8 @@ from .session_file import SessionFile
 
 SERVER_GRACE = 5
 GOODBYE = 2
+# A signal so many seconds before the end of the walltime, or later, is about that: systems warn some time before.
+WARNING = 120
 HEAD_START = 5
 # Where batch systems say what the job got; where they do not, it is what was asked for.
 GRANTED = {"account": ("SLURM_JOB_ACCOUNT", "PBS_ACCOUNT"),
@@ -40,6 +42,7 @@ class Launcher:
         self.reporter = Reporter(plan["session"], plan["secret"])
         self.session_file = SessionFile(self.path("session.json"), **self._facts())
         self.runtimes = []
+        self.goodbye = ""
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
@@ -159,9 +162,11 @@ class Launcher:
     async def _verdict(self, server):
         if self.ending.is_set():
             say("told to end: the job was cancelled, stopped, or is at its walltime")
+            self.goodbye = self._why_told()
             return 0
         code = server.process.returncode
         say("the server ended with status %d" % code)
+        self.goodbye = "its server ended with status %d" % code if code else "its server was shut down"
         if "server" not in self.session_file.data:
             await self._call("failed", message="The server ended with status %d before it answered." % code)
         return code if code >= 0 else 128 - code
@@ -174,4 +179,12 @@ class Launcher:
         await asyncio.gather(*(runtime.end() for runtime in self.runtimes), server.end(SERVER_GRACE),
                              return_exceptions=True)
         say("the session has ended")
-        await self._call("ended", patience=GOODBYE)
+        await self._call("ended", patience=GOODBYE, message=self.goodbye)
+
+    def _why_told(self):
+        """For who asks later why the session ended, as far as that can be known here."""
+        if time.time() < self.session_file.data.get("ends", float("inf")) - WARNING:
+            return "the batch system told it to end"
+        walltime = self.plan["walltime"]
+        limit = " of %d:%02d h" % (walltime // 3600, walltime // 60 % 60) if walltime else ""
+        return "it reached its walltime" + limit

@@ -116,6 +116,35 @@ def test_a_job_that_can_never_start_and_one_that_is_suspended_say_so(idle, brows
         chrome.picture(page, "home-never-and-suspended")
 
 
+def test_a_session_that_ended_by_itself_says_why_until_the_next_start_also_on_the_form(idle, browser):
+    begin(idle, "second")
+    assert idle.progress(idle.user, "second")[-1].get("ready")
+    job, = idle.toy.jobs()
+    idle.toy.control(code="PREEMPTED")
+    idle.toy.store.order(job["number"], "kill")
+    wait_for(lambda: not idle.servers(idle.user), 60, lambda: "the session does not end", pause=0.3)
+    idle.toy.control()
+    told = f"Your last session (job {job['number']}) ended at "
+    for dark, phone in LOOKS:
+        with chrome.page(browser, dark, phone, javascript=dark) as page:
+            chrome.log_in(page, idle.url, idle.user)
+            page.goto(f"{idle.url}/hub/home")
+            shown = card(page, "second").inner_text()
+            assert "Ended" in shown and told in shown and "a more important job took its nodes" in shown, shown
+            chrome.picture(page, f"home-ended{'-dark' if dark else ''}{'-phone' if phone else ''}")
+            card(page, "second").get_by_role("link", name="Start again").click()
+            page.wait_for_url(f"{idle.url}/hub/spawn/{idle.user}/second**")
+            assert told in page.inner_text("#hpc-failed .hpc-failed-what")
+            assert "PREEMPTED" in page.inner_text(".hpc-failed-words")
+            chrome.picture(page, f"form-ended{'-dark' if dark else ''}{'-phone' if phone else ''}")
+    begin(idle, "second")
+    assert idle.progress(idle.user, "second")[-1].get("ready")
+    with chrome.page(browser) as page:
+        chrome.log_in(page, idle.url, idle.user)
+        page.goto(f"{idle.url}/hub/home")
+        assert "Running" in card(page, "second").inner_text()
+
+
 def test_jupyterhubs_own_buttons_work(idle, browser):
     one_runs_and_one_waits(idle)
     with chrome.page(browser) as page:

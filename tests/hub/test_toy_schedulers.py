@@ -202,6 +202,69 @@ def the_end_of_the_walltime_ends_the_session(hub):
     light_session(hub)
     hub.toy.control(walltime=0)
     assert_ends(hub)
+    # The walltime is the toy's alone: the job knows only that it was told to end, and most systems say no more.
+    words = {"slurm": "it reached its walltime", "condor": "its walltime is over"}.get(hub.toy.name, "told it to end")
+    wait_for(lambda: words in hub.ended(hub.user)["why"], 30, lambda: hub.ended(hub.user), pause=0.3)
+
+
+# What the toy Slurm says of a job that ended, and what its user is told.
+ENDS = {"PREEMPTED": "a more important job took its nodes", "NODE_FAIL": "one of its nodes failed",
+        "OUT_OF_MEMORY": "it used more memory than it had asked for", "CANCELLED": "it was cancelled"}
+
+
+@scenario("slurm")
+def why_a_session_ended_is_told_until_the_next_start(hub):
+    for code, words in ENDS.items():
+        job = light_session(hub)
+        assert hub.ended(hub.user) is None
+        hub.toy.control(code=code)
+        hub.toy.store.order(job["number"], "kill")
+        assert_ends(hub)
+        ended = hub.ended(hub.user)
+        assert words in ended["why"] and code in ended["words"] and ended["job_id"] == str(job["number"]), ended
+        hub.toy.control()
+    hub.stop()
+    hub.start()
+    assert hub.ended(hub.user) == ended
+
+
+@scenario("slurm")
+def a_session_whose_job_is_put_back_into_the_queue_is_over(hub):
+    light_session(hub)
+    hub.toy.control(code="PENDING")
+    assert_ends(hub)
+    assert "put its job back into the queue" in hub.ended(hub.user)["why"]
+
+
+@scenario("slurm", "sge")
+def a_stop_that_a_hub_did_not_finish_is_finished_by_the_next(hub):
+    light_session(hub)
+    hub.toy.faults(cancel="hang")
+    before = len(hub.toy.calls("cancel"))
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(hub.api, "DELETE", f"/users/{hub.user}/server")
+        wait_for(lambda: len(hub.toy.calls("cancel")) > before, 20, lambda: "no cancel was tried")
+        hub.stop(signal.SIGKILL)
+        stopping.exception()
+    assert hub.toy.jobs()
+    hub.toy.faults()
+    hub.start()
+    assert_ends(hub)
+    assert hub.ended(hub.user) is None
+
+
+@scenario("pbs", "lsf")
+def a_hub_killed_while_a_job_waits_goes_on_waiting_and_can_cancel(hub):
+    hub.toy.control(hold="busy")
+    hub.begin(environment="light")
+    hub.progress(hub.user, until=waits)
+    hub.stop(signal.SIGKILL)
+    hub.start()
+    wait_for(lambda: hub.servers(hub.user).get("", {}).get("pending") == "spawn", 30, lambda: "the session is lost")
+    assert "waiting in the queue" in hub.progress(hub.user, until=waits)[-1]["message"]
+    hub.stop_server(hub.user)
+    hub.assert_nothing_left()
+    assert hub.ended(hub.user) is None
 
 
 @scenario("pbs", "condor")
@@ -345,12 +408,15 @@ def a_cancel_that_failed_is_tried_again(hub):
         stopping.result()
     assert [call["fault"] for call in hub.toy.calls("cancel")[before:]] == [fault, ""]
     hub.assert_nothing_left()
+    assert hub.ended(hub.user) is None  # it was stopped here
 
 
-# These start a real server and Dask, or a Hub.
+# These start a real server and Dask, or a Hub anew.
 HEAVY = (a_job_has_what_the_form_asked_for_and_dask_on_its_nodes, a_killed_hub_finds_its_job_again,
          a_hub_killed_while_it_submits_finds_the_job_again, a_hub_killed_before_there_is_a_job_leaves_nothing,
-         a_cancel_is_owed_also_by_the_next_hub)
+         a_cancel_is_owed_also_by_the_next_hub, why_a_session_ended_is_told_until_the_next_start,
+         a_stop_that_a_hub_did_not_finish_is_finished_by_the_next,
+         a_hub_killed_while_a_job_waits_goes_on_waiting_and_can_cancel)
 
 
 @pytest.mark.parametrize(("function", "system"), SCENARIOS,

@@ -134,6 +134,11 @@ class RunningHub:
         found = self.api("GET", f"/users/{user}?include_stopped_servers").json["servers"]
         return (found[server]["state"] or {}).get("session") if server in found else None
 
+    def ended(self, user, server=""):
+        """What the Hub keeps of why the server's last session ended, or None."""
+        found = self.api("GET", f"/users/{user}?include_stopped_servers").json["servers"]
+        return (found.get(server, {}).get("state") or {}).get("ended")
+
     def user_token(self, user):
         return self.api("POST", f"/users/{user}/tokens", {}).json["token"]
 
