@@ -8,6 +8,7 @@ from ..model import JobState
 from . import private
 from .session import local
 
+NO_JOB = "the Hub was restarted before there was a job"
 PUT_BACK = "the batch system put its job back into the queue, and what ran in it was lost; the job was cancelled"
 SILENT = "its processes ended without a word; they were killed, or the node failed"
 # By what is known of the end: what to do about it.
@@ -16,7 +17,7 @@ _ADVICE = (
     (r"memory", "Ask for more memory, or work on less data at a time."),
     (r"NODE_FAIL|BOOT_FAIL", "Start it again: it gets other nodes."),
     (r"PREEMPTED", "Start it again, or choose a queue whose jobs are not ended for others."),
-    (r"put its job back", "Start it again."),
+    (r"put its job back|before there was a job", "Start it again."),
     (r"cancelled", "Start it again; if it was not you who cancelled it, ask your site's support."),
     (r"was shut down", "Start it again when you like."),
 )
@@ -44,7 +45,8 @@ class Ending:
     @property
     def summary(self):
         when = local(datetime.fromtimestamp(self.since, timezone.utc))
-        return f"Your last session (job {self.job_id}) ended at {when}: {self.why}."
+        job = f" (job {self.job_id})" if self.job_id else ""
+        return f"Your last session{job} ended at {when}: {self.why}."
 
     @property
     def advice(self):

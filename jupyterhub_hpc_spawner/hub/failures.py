@@ -25,9 +25,10 @@ _ADVICE = (
     (r"CANCELLED", "Somebody, or a rule of the site, cancelled the job. Try again; if you did not do it, ask your "
      "site's support.", _AGAIN),
 )
+_FULL = "[Dd]isk quota exceeded|No space left|File too large"
 # The same, by any line at the end of the log.
 _ADVICE_BY_LOG = (
-    (r"[Dd]isk quota exceeded|No space left", "Make room in your home directory, then try again.", _AGAIN),
+    (_FULL, "Make room in your home directory, then try again.", _AGAIN),
     (r"^MemoryError|oom.kill|Out Of Memory", "Ask for more memory.", _CHANGE),
 )
 _OTHERWISE = ("The end of the job's log may say why. Try again; if it stays so, send your site's support what is "
@@ -80,7 +81,10 @@ class StartFailed(web.HTTPError):
 
     @classmethod
     def not_submitted(cls, error):
-        advice = "Nothing is wrong with your request. Try again; if it stays so, tell your site's support."
+        if re.search(_FULL, str(error)):
+            advice = "Your home directory is full: make room there, then try again."
+        else:
+            advice = "Nothing is wrong with your request. Try again; if it stays so, tell your site's support."
         return cls(503, f"The job could not be submitted: {error}. {advice}", "The job could not be submitted.",
                    str(error), (advice, _AGAIN))
 

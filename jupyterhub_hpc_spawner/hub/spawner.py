@@ -8,7 +8,7 @@ from traitlets import default
 
 from .. import form
 from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitError
-from ..model import JobState
+from ..model import JobState, JobStatus
 from ..options import dump_options, parse_options
 from ..runtimes import wanted_runtimes
 from ..script import make_templates
@@ -209,6 +209,7 @@ class HPCSpawner(Settings):
         if job_id:
             self._submitted(job_id)
         else:
+            self.session.state.goodbye = ending.NO_JOB
             await self._clean_up()
         return bool(job_id)
 
@@ -246,6 +247,8 @@ class HPCSpawner(Settings):
             await self.stop()
             return 0
         if not await self._has_job():
+            if session.over:
+                ending.keep(self, JobStatus(JobState.FINISHED), "")
             return 0 if session.over else None
         if not session.has("ended"):
             status = await self.cluster.poller.answered(session.state.job_id, self.user.name, timeout=10)

@@ -86,12 +86,14 @@ class Launcher:
     def _facts(self):
         """For the session file; every batch system's script sets HPC_JOB_ID and HPC_JOB_NODES."""
         walltime = self.plan["walltime"]
-        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        start, end = (os.environ.get("SLURM_JOB_%s_TIME" % name, "") for name in ("START", "END"))
         facts = dict(self.plan["job"], job_id=os.environ.get("HPC_JOB_ID", ""), nodes=self.nodes)
         for fact, names in GRANTED.items():
             facts[fact] = next(filter(None, map(os.environ.get, names)), facts[fact])
-        if end.isdigit() or walltime:
-            facts["ends"] = int(end) if end.isdigit() else int(time.time()) + walltime
+        if end.isdigit():  # this node's clock may not be that of the batch system: the difference counts
+            walltime = int(end) - int(start if start.isdigit() else time.time())
+        if walltime:
+            facts["ends"] = int(time.time()) + walltime
         return facts
 
     def _tell_notebooks(self):

@@ -7,8 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
-# A Hub may be away for a while; a session that it never hears of would only use up its allocation.
-PATIENCE = 900
+# A Hub may be away for an hour or more; a session that it never hears of would only use up its allocation.
+PATIENCE = 2 * 3600
 
 
 class Reporter:
@@ -23,7 +23,7 @@ class Reporter:
         """True where the Hub took it. Tries again for ``patience`` seconds: a Hub may be restarting. Blocks."""
         fields.update(phase=phase, session=self.session, secret=self.secret)
         give_up = time.monotonic() + patience
-        pause = 0.2
+        pause, tries = 0.2, 0
         while True:
             try:
                 post(self.url, fields)
@@ -38,6 +38,9 @@ class Reporter:
             if time.monotonic() > give_up:
                 say("the Hub at %s cannot be reached: %s" % (self.url, reason))
                 return False
+            tries += 1
+            if tries == 5:  # some seconds: more than a restart of the Hub, or what is between does not let it through
+                say("the Hub at %s cannot be reached so far: %s" % (self.url, reason))
             time.sleep(pause)
             pause = min(pause * 2, 5)
 

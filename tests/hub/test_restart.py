@@ -30,6 +30,7 @@ def test_a_job_that_ended_while_the_hub_was_away_is_noticed(session):
     session.start()
     wait_for(lambda: not session.servers(session.user), 30, lambda: "a dead session is shown")
     session.assert_nothing_left()
+    assert "without a word" in session.ended(session.user)["why"]
 
 
 def test_what_the_hub_before_could_not_cancel_is_cancelled_when_the_next_starts(session):

@@ -132,3 +132,4 @@ def test_a_server_that_ends_by_itself_ends_the_session(session):
     request("POST", f"{session.server_url}api/shutdown", {}, token)
     wait_for(lambda: not session.servers(session.user), 30, lambda: "the session is still there")
     session.assert_nothing_left()
+    assert session.ended(session.user)["why"] == "its server was shut down"

@@ -1,5 +1,6 @@
 """Each batch system's whole road in a real Hub, on the toy schedulers of ``tests/fakes``."""
 import json
+import shutil
 import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -267,6 +268,74 @@ def a_hub_killed_while_a_job_waits_goes_on_waiting_and_can_cancel(hub):
     assert hub.ended(hub.user) is None
 
 
+@scenario("torque")
+def a_session_whose_directory_was_deleted_can_be_stopped_and_the_next_starts(hub):
+    light_session(hub)
+    shutil.rmtree(hub.home / "sessions")
+    hub.stop_server(hub.user)
+    hub.assert_nothing_left()
+    job = light_session(hub)
+    shutil.rmtree(hub.home / "sessions")
+    hub.toy.store.order(job["number"], "kill")
+    assert_ends(hub)
+
+
+@scenario("lsf")
+def a_session_whose_token_was_revoked_ends_as_any_other(hub):
+    for end in ("stop", "cancel"):
+        job = light_session(hub)
+        tokens = hub.api("GET", f"/users/{hub.user}/tokens").json["api_tokens"]
+        # JupyterHub does not know the token of a session of the Hub before, and so leaves it at its end.
+        server = max((token for token in tokens if token["note"].startswith("Server at ")),
+                     key=lambda token: token["created"])
+        assert hub.api("DELETE", f"/users/{hub.user}/tokens/{server['id']}").status == 204
+        if end == "stop":
+            hub.stop_server(hub.user)
+        else:
+            hub.toy.store.order(job["number"], "cancel")
+            assert_ends(hub)
+            assert "the Hub refused the report 'ended': 403" in hub.ended(hub.user)["details"]
+        hub.assert_nothing_left()
+
+
+@scenario("sge")
+def five_servers_of_one_user_start_at_once_and_end_apart(hub):
+    names = [f"s{number}" for number in range(5)]
+
+    def server(method, name, body=None):
+        return hub.api(method, f"/users/{hub.user}/servers/{name}", body).status
+
+    with ThreadPoolExecutor() as pool:
+        options = {"user_options": {"environment": "light"}}
+        assert set(pool.map(lambda name: server("POST", name, options), names)) <= {201, 202}
+    wait_for(lambda: sum(there["ready"] for there in hub.servers(hub.user).values()) == 5, 60,
+             lambda: hub.servers(hub.user), pause=0.3)
+    assert len(hub.toy.jobs()) == 5
+    first = hub.state(hub.user, "s0")["job_id"]
+    assert server("DELETE", "s0") in (202, 204)
+    wait_for(lambda: set(hub.servers(hub.user)) == set(names[1:]), 60, lambda: hub.servers(hub.user), pause=0.3)
+    assert sorted(str(job["number"]) for job in hub.toy.jobs() if job["state"] != "ending").count(first) == 0
+    for name in names[1:]:
+        server("DELETE", name)
+    assert_ends(hub)
+
+
+@scenario("lsf")
+def a_server_that_answers_while_the_hub_is_away_is_there_when_it_is_back(hub):
+    (hub.home / ".jupyterhub.env").write_text('touch "$HOME/waits"; until [ -e "$HOME/go" ]; do sleep 0.05; done\n')
+    (hub.home / "waits").unlink(missing_ok=True)
+    hub.begin(environment="light")
+    wait_for((hub.home / "waits").exists, 20, lambda: "the job does not start")
+    hub.stop(signal.SIGKILL)
+    (hub.home / "go").touch()
+    log, = (hub.home / "sessions").glob("*/job.log")
+    wait_for(lambda: "the server answers" in log.read_text(), 30, log.read_text)
+    hub.start()
+    wait_for(lambda: hub.servers(hub.user).get("", {}).get("ready"), 40, lambda: "the session is lost", pause=0.3)
+    hub.stop_server(hub.user)
+    hub.assert_nothing_left()
+
+
 @scenario("pbs", "condor")
 def a_killed_hub_finds_its_job_again(hub):
     job = light_session(hub)
@@ -302,6 +371,7 @@ def a_system_that_does_not_answer_ends_no_session(hub):
     # Killed in a way that the job cannot tell the Hub of: the system does.
     hub.toy.store.order(job["number"], "kill")
     assert_ends(hub)
+    assert "without a word" in hub.ended(hub.user)["why"]
 
 
 @scenario()
@@ -379,6 +449,7 @@ def a_hub_killed_before_there_is_a_job_leaves_nothing(hub):
     wait_for(lambda: not hub.servers(hub.user), 40, lambda: f"the session is still there: {hub.servers(hub.user)}")
     assert not hub.toy.jobs()
     hub.assert_nothing_left()
+    assert "the Hub was restarted before there was a job" in hub.ended(hub.user)["why"]
 
 
 @scenario("slurm", "pbs")
@@ -416,7 +487,8 @@ HEAVY = (a_job_has_what_the_form_asked_for_and_dask_on_its_nodes, a_killed_hub_f
          a_hub_killed_while_it_submits_finds_the_job_again, a_hub_killed_before_there_is_a_job_leaves_nothing,
          a_cancel_is_owed_also_by_the_next_hub, why_a_session_ended_is_told_until_the_next_start,
          a_stop_that_a_hub_did_not_finish_is_finished_by_the_next,
-         a_hub_killed_while_a_job_waits_goes_on_waiting_and_can_cancel)
+         a_hub_killed_while_a_job_waits_goes_on_waiting_and_can_cancel,
+         a_server_that_answers_while_the_hub_is_away_is_there_when_it_is_back)
 
 
 @pytest.mark.parametrize(("function", "system"), SCENARIOS,

@@ -185,4 +185,6 @@ def test_a_job_that_is_cancelled_outside_ends_the_session(idle):
     assert idle.spawn("alice", {"dask": True})[-1].get("ready")
     idle.cluster.cancel("alice", *idle.cluster.jobs("alice"))
     wait_for(lambda: not idle.servers("alice"), 60, lambda: "the Hub does not notice")
+    words = {"slurm": "it was cancelled"}.get(idle.cluster.system, "the batch system told it to end")
+    wait_for(lambda: words in idle.ended("alice")["why"], 60, lambda: idle.ended("alice"), pause=0.3)
     idle.assert_nothing_left("alice")

@@ -32,6 +32,8 @@ def ended(code="FAILED", reason="NonZeroExitCode", message="", log=""):
     (ended("EXIT", "", log="TIMEOUT is only a word of the user's here"), "may say why", "again"),
     (StartFailed.refused("Invalid account"), "Change the request", "change"),
     (StartFailed.not_submitted("no sudo"), "Nothing is wrong with your request", "again"),
+    (StartFailed.not_submitted("the helper refused to submit: OSError: [Errno 122] Disk quota exceeded: '/home/alice'"),
+     "Your home directory is full: make room there", "again"),
     (StartFailed.too_late("7", 14400, "queue"), "Choose a queue with idle nodes", "change"),
     (StartFailed.too_late("7", 14400, "server"), "may say why", "again"),
 ])

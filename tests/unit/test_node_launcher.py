@@ -3,6 +3,7 @@ import asyncio
 import json
 import os
 import shutil
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,7 @@ def launcher(tmp_path, monkeypatch):
     """Make one in this environment."""
     monkeypatch.setattr(os, "environ", dict(os.environ, JUPYTERHUB_API_URL="http://127.0.0.1:1/hub/api",
                                             JUPYTERHUB_API_TOKEN="t", JUPYTERHUB_SERVICE_PREFIX="/user/alice/"))
-    for name in ("PYTHONSTARTUP", "JUPYTER_CONFIG_PATH", "SLURM_JOB_END_TIME"):
+    for name in ("PYTHONSTARTUP", "JUPYTER_CONFIG_PATH", "SLURM_JOB_START_TIME", "SLURM_JOB_END_TIME"):
         os.environ.pop(name, None)
 
     def launcher(**env):
@@ -36,6 +37,26 @@ def launcher(tmp_path, monkeypatch):
 def test_the_session_file_says_what_the_job_got_and_not_only_what_was_asked_for(launcher, env, account, queue):
     facts = launcher(**env).session_file.data
     assert (facts["account"], facts["queue"]) == (account, queue)
+
+
+@pytest.mark.parametrize(("start", "end", "seconds"), [
+    (None, None, 3600),
+    (36000, 37800, 1800),  # the batch system's clock is ten hours ahead, and the job has what its queue gives
+    (None, 1800, 1800),
+])
+def test_the_end_is_by_the_nodes_own_clock(launcher, start, end, seconds):
+    times = {"START": start, "END": end}
+    env = {f"SLURM_JOB_{name}_TIME": str(int(time.time()) + ahead) for name, ahead in times.items() if ahead}
+    assert 0 <= time.time() + seconds - launcher(**env).session_file.data["ends"] < 60
+
+
+@pytest.mark.parametrize(("left", "why"), [
+    (3000, "the batch system told it to end"), (30, "it reached its walltime of 1:00 h"), (-5, "walltime of 1:00 h"),
+])
+def test_a_signal_near_the_end_is_that_of_the_walltime(launcher, left, why):
+    found = launcher()
+    found.session_file.data["ends"] = time.time() + left
+    assert found._why_told().endswith(why)
 
 
 @pytest.mark.parametrize("own", [None, "/home/alice/mine.py"])
