@@ -12,21 +12,21 @@ ONLY = ("slurm",)
 
 @pytest.fixture
 def controller(idle):
-    """Kills slurmctld; it comes back at the test's end at the latest."""
+    """Ends slurmctld; it comes back at the test's end at the latest."""
     configuration = idle.cluster.environment["SLURM_CONF"]
     pid = Path(re.search("SlurmctldPidFile=(.*)", Path(configuration).read_text())[1])
 
     class Controller:
         away = False
 
-        def kill(self):
-            os.kill(int(pid.read_text()), signal.SIGKILL)
+        def stop(self):
+            os.kill(int(pid.read_text()), signal.SIGTERM)
             self.away = True
 
         def start(self):
-            idle.cluster.admin("slurmctld", "-f", configuration, stdin=-3, stdout=-3, stderr=-3)
+            command = f"/usr/sbin/slurmctld -f {configuration} </dev/null >/dev/null 2>&1"
+            idle.cluster.run("root", "sh", "-c", command, check=True)
             self.away = False
-            wait_for(lambda: "UP" in idle.cluster.run("alice", "scontrol", "ping").stdout, 30, lambda: "no slurmctld")
 
     controller = Controller()
     yield controller
@@ -45,15 +45,17 @@ def ended(hub):
 def test_without_its_controller_sessions_live_and_a_stop_is_owed(idle, controller):
     assert idle.spawn("alice", {"cores": 1})[-1].get("ready")
     job, = idle.cluster.jobs("alice")
-    controller.kill()
+    controller.stop()
     seen = len(idle.log.read_text())
     wait_for(lambda: "could not be asked" in idle.log.read_text()[seen:], 60, lambda: "the Hub does not notice")
     assert idle.servers("alice")[""]["ready"]
-    idle.stop_server("alice")
-    assert f"Job {job} of alice could not be cancelled and will be tried again" in idle.log.read_text()
+    assert idle.api("DELETE", "/users/alice/server").status in (202, 204)
+    owed = f"Job {job} of alice could not be cancelled and will be tried again"
+    wait_for(lambda: owed in idle.log.read_text(), 60, lambda: "the Hub does not cancel")
     controller.start()
-    idle.assert_nothing_left("alice")
     wait_for(lambda: f"Job {job} of alice is cancelled at last" in idle.log.read_text(), 60, lambda: "still owed")
+    wait_for(lambda: not idle.servers("alice"), 60, lambda: "the session is still there")
+    idle.assert_nothing_left("alice")
     assert idle.ended("alice") is None
 
 
@@ -73,5 +75,7 @@ def test_a_session_whose_node_fails_says_so(idle):
     try:
         told = ended(idle)
         assert "one of its nodes failed" in told["why"] and told["words"].startswith("NODE_FAIL"), told
-    finally:
-        idle.cluster.admin("scontrol", "update", "NodeName=n3", "State=RESUME")
+    finally:  # ReturnToService=2: it may be back by itself, and cannot be resumed then
+        idle.cluster.run("root", "scontrol", "update", "NodeName=n3", "State=RESUME")
+        wait_for(lambda: "idle" in idle.cluster.run("alice", "sinfo", "-h", "-n", "n3", "-o", "%T").stdout, 60,
+                 lambda: "n3 does not come back", pause=0.3)

@@ -16,7 +16,7 @@ def world(monkeypatch):
     def sleep(seconds):
         world.now += seconds
 
-    def post(reporter, body):
+    def post(url, fields):
         world.tries += 1
         if world.now < world.away:
             raise urllib.error.URLError("Connection refused")
@@ -25,7 +25,7 @@ def world(monkeypatch):
 
     monkeypatch.setattr(module, "time", SimpleNamespace(
         monotonic=lambda: world.now, sleep=sleep, strftime=lambda text: ""))
-    monkeypatch.setattr(Reporter, "_post", post)
+    monkeypatch.setattr(module, "post", post)
     monkeypatch.setenv("JUPYTERHUB_API_URL", "http://10.0.0.1:8081/hub/api")
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t")
     world.reporter = Reporter("jupyter-abc", "s")
