@@ -158,7 +158,7 @@ def keep_end(orm_spawner, end):
     """Write how this server's last session ended, or None. Beside the session's state, and longer: what JupyterHub
     clears is the session's."""
     db = sqlalchemy.inspect(orm_spawner).session
-    if db is not None:  # the server has not been removed
+    if db and end != kept_end(orm_spawner):  # there is none where the server has been removed
         orm_spawner.state = {**(orm_spawner.state or {}), "ended": end}
         db.commit()
 
