@@ -91,11 +91,16 @@ class Joiner:
 
     async def _refuses(self):
         """A firewall between nodes lets connections time out: that says nothing."""
+        # Not wait_for: before Python 3.12 it may lose a cancellation, and this would go on for ever.
+        opening = asyncio.ensure_future(asyncio.open_connection(*self.server))
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(*self.server), ANSWER)
-            writer.close()
+            await asyncio.wait([opening], timeout=ANSWER)
+            if opening.done():
+                opening.result()[1].close()
         except ConnectionRefusedError:
             return True
-        except (OSError, asyncio.TimeoutError):
+        except OSError:
             pass
+        finally:
+            opening.cancel()
         return False

@@ -3,6 +3,7 @@ import asyncio
 import json
 import os
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -44,6 +45,21 @@ def make(tmp_path):
 def test_a_session_that_lives_is_not_over(session):
     with pytest.raises(asyncio.TimeoutError):
         asyncio.run(asyncio.wait_for(make(session[0])._session_ended(), 0.5))
+
+
+async def test_the_watch_on_a_session_ends_when_it_is_cancelled(session, monkeypatch):
+    """Whatever it does just then: wait_for of Python 3.11 may lose it."""
+    monkeypatch.setattr(joiner, "LOOK", 0)
+    made, server = make(session[0]), session[1]
+    server.setblocking(False)
+    for _ in range(100):
+        watch = asyncio.ensure_future(made._session_ended())
+        await asyncio.sleep(0.002)
+        watch.cancel()
+        done, _ = await asyncio.wait([watch], timeout=5)
+        assert done
+        with suppress(BlockingIOError):  # what waits is taken, or soon nobody can connect
+            server.accept()[0].close()
 
 
 def test_a_session_is_over_when_its_file_says_so(session):
