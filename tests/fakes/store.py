@@ -43,7 +43,7 @@ class Store:
 
     def add(self, script, number=None, **fields):
         """The record of a new job, pending; ``fields`` are what the directives said."""
-        number = number or 1 + max((job["number"] for job in self.jobs()), default=0)
+        number = self._take(number or 1 + max((job["number"] for job in self.jobs()), default=0))
         record = {
             "number": number, "state": "pending", "how": "", "why": "", "user": os.environ.get("USER", "root"),
             "submitted": time.time(), "home": os.environ.get("HOME", "/"), "started": None, "ended": None,
@@ -52,11 +52,19 @@ class Store:
             "gpu_type": None, "walltime": None, **fields,
         }
         directory = self.folder / f"{number}.d"
-        directory.mkdir(parents=True)
         (directory / "script").write_text(script)
         (directory / "script").chmod(0o700)
         self.write(record)
         return record
+
+    def _take(self, number):
+        """This number or the next that is free: several programs submit at once. Its directory is made."""
+        while True:
+            try:
+                (self.folder / f"{number}.d").mkdir(parents=True)
+                return number
+            except FileExistsError:
+                number += 1
 
     def named(self, name, user):
         """The user's jobs of that name that have not ended."""
