@@ -87,7 +87,11 @@ class ReportHandler(SessionHandler):
     async def post(self):
         spawner, report = self.read(Report)
         spawner.take_report(report, self._peer())
-        self.set_status(204)
+        if report.phase == "started" and spawner.internal_ssl:
+            shown = self.request.get_ssl_certificate(binary_form=True)
+            self.write({"certificate": spawner.certify(shown)})
+        else:
+            self.set_status(204)
 
     def _peer(self):
         """The address at the other end of the connection, whatever X-Forwarded-For says."""

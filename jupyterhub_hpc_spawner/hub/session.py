@@ -138,6 +138,7 @@ class Session:
         address = str(report.address)
         self.state.relayed = ipaddress.ip_address(peer) != report.address
         if report.phase == "started":
+            self.state.address = address
             self.reach("running")
             self.tell(60, f"The job runs on {address}; the server is starting.", "server")
         elif report.phase == "listening":
@@ -151,15 +152,16 @@ class Session:
             self.state.goodbye = report.message
         self._wake()
 
+    def host(self, poller):
+        """Where the job runs: as it said from there, else as the batch system says; "" while nobody knows."""
+        return poller.status(self.state.job_id).host if self.state.relayed else self.state.address
+
     async def listening(self, poller):
         """(host, port) of the server, as soon as the job reports it. Raises StartFailed when the job ends before."""
         while True:
             status = poller.status(self.state.job_id)
-            if self.has("listening"):
-                if not self.state.relayed:
-                    return self.state.address, self.state.port
-                if status.host:
-                    return status.host, self.state.port
+            if self.has("listening") and (host := self.host(poller)):
+                return host, self.state.port
             if self.has("failed") or self.has("ended") or status.state == JobState.FINISHED:
                 raise StartFailed.job_ended(self.state.job_id, status, self.message)
             if poller.asked(self.state.job_id) > self.heard:  # what the job said since is newer than an older answer

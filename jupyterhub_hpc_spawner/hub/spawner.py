@@ -12,7 +12,7 @@ from ..model import JobState, JobStatus
 from ..options import dump_options, parse_options
 from ..runtimes import wanted_runtimes
 from ..script import make_templates
-from . import ending, extra, handlers, metrics, offering, pages, private, staging
+from . import certificates, ending, extra, handlers, metrics, offering, pages, private, staging
 from .failures import StartFailed, bad_form, bad_options, field_of
 from .session import LOG_LINES, Session
 from .session_log import SessionLog
@@ -60,6 +60,10 @@ class HPCSpawner(Settings):
                 step()
             except ConfigError as error:
                 app.log.error("HPCSpawner: %s", error)
+        if name := certificates.missing_name(app):
+            app.log.error("HPCSpawner: internal_ssl: the Hub's certificate is not for its own address, so no job can "
+                          "call it. Add %r to c.JupyterHub.trusted_alt_names, and set "
+                          "c.JupyterHub.recreate_internal_certs = True for one start.", name)
 
     @property
     def cluster(self):
@@ -307,6 +311,17 @@ class HPCSpawner(Settings):
         private.persist(self)
         if report.phase == "ended" and self._poll_callback:
             asyncio.ensure_future(self.poll_and_notify())
+
+    async def create_certs(self):
+        """None now: each session has its own in its directory, see ``certificates.py``."""
+        return {}
+
+    def certify(self, shown):
+        """The certificate for a server where the job runs, and for the key of what the job showed."""
+        host = self.session.host(self.cluster.poller)
+        if not host:
+            raise web.HTTPError(503, "Where the job runs is not known yet; ask again")
+        return certificates.server_certificate(self, shown, host)
 
     async def progress(self):
         """The waiting page's lines."""

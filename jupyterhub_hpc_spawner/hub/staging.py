@@ -8,7 +8,7 @@ from ..options import dump_options, find_environment
 from ..runtimes import wanted_runtimes
 from ..runtimes.jobqueue import jobqueue
 from ..script import environment_file, make_templates, render_submission
-from . import credentials
+from . import certificates, credentials
 
 
 def session_root(spawner):
@@ -62,6 +62,9 @@ def session_files(spawner, options, session, request, system):
         "runtimes": [],
     }
     files = {}
+    if spawner.internal_ssl:
+        files.update(certificates.session_files(spawner))
+        env.update(certificates.environment(request.session_dir))
     settings = {"dask_launcher": spawner.dask_launcher}
     for runtime in wanted_runtimes(options):
         plan["runtimes"].append(runtime.plan(options, system.remote_run(request), system.mpi_run(request), settings))

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from urllib.parse import urlsplit, urlunsplit
 
-from . import activity, network, restarts
+from . import activity, certificate, network, restarts
 from .processes import Child, ending_event, first_of, in_thread
 from .report import Reporter, say
 from .server import server_argv
@@ -57,10 +57,12 @@ class Launcher:
         self.answered = asyncio.Event()
         say("session %s on %s (%s)" % (self.plan["session"], os.uname().nodename, self.address))
         self._tell_notebooks()
-        tasks = [asyncio.ensure_future(self._call("started")), asyncio.ensure_future(activity.tell_hub())]
+        started = asyncio.ensure_future(self._call("started"))
+        tasks = [started, asyncio.ensure_future(activity.tell_hub())]
         try:
             self._change_directory()
             self._prepare_runtimes()
+            await self._certify(started)
             with network.hold_port(self.address, *self.plan["port_range"]) as held:
                 server = await self._start_server(held.getsockname()[1])
                 tasks += [asyncio.ensure_future(self._run_runtime(runtime)) for runtime in self.runtimes]
@@ -122,6 +124,13 @@ class Launcher:
             self.session_file.begin(runtime.plan["name"], runtime.facts)
         self.session_file.update()
 
+    async def _certify(self, started):
+        """Under ``internal_ssl`` the server starts when the Hub has answered with the certificate."""
+        if certificate.wanted():
+            await first_of(started, self.ending.wait())
+            if started.done():
+                certificate.keep(started.result())
+
     async def _start_server(self, port):
         try:
             argv = server_argv(self.plan["command"], self.path("run.py"), self.plan["quick_start"])
@@ -135,26 +144,24 @@ class Launcher:
 
     async def _report_listening(self, port):
         """Once, when the server answers: a Hub that asks earlier only waits between its tries."""
-        secure = os.environ["JUPYTERHUB_SERVICE_URL"].startswith("https:")
-        while not network.listens_here(self.address, port) or not await self._answers(port, secure):
+        answers = certificate.answers if certificate.wanted() else self._answers
+        while not network.listens_here(self.address, port) or not await answers(self.address, port):
             await asyncio.sleep(0.03)
         self.session_file.update(server={"address": self.address, "port": port})
         say("the server answers on %s port %d" % (self.address, port))
-        if not await self._call("listening", port=port):
+        if await self._call("listening", port=port) is None:
             say("nobody can use a session that the Hub does not know")
             self.ending.set()
         self.answered.set()
 
-    async def _answers(self, port, secure):
+    async def _answers(self, address, port):
         try:
-            reader, writer = await asyncio.open_connection(self.address, port)
+            reader, writer = await asyncio.open_connection(address, port)
         except OSError:
             return False
         try:
-            if secure:
-                return True
             path = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/") + "api"
-            writer.write(("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, self.address)).encode())
+            writer.write(("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path, address)).encode())
             return (await reader.readline()).startswith(b"HTTP/")
         except OSError:
             return False

@@ -1,11 +1,12 @@
 """The call to the Hub: which phase this session is in. Typed fields and the job's own secret, nothing else."""
 import json
 import os
-import ssl
 import sys
 import time
 import urllib.error
 import urllib.request
+
+from . import certificate
 
 # A Hub may be away for an hour or more; a session that it never hears of would only use up its allocation.
 PATIENCE = 2 * 3600
@@ -20,24 +21,24 @@ class Reporter:
         self.secret = secret
 
     def report(self, phase, patience=PATIENCE, **fields):
-        """True where the Hub took it. Tries again for ``patience`` seconds: a Hub may be restarting. Blocks."""
+        """The Hub's answer, a dict; None where it did not take it. Blocks, and tries again for ``patience`` seconds: a
+        Hub may be restarting."""
         fields.update(phase=phase, session=self.session, secret=self.secret)
         give_up = time.monotonic() + patience
         pause, tries = 0.2, 0
         while True:
             try:
-                post(self.url, fields)
-                return True
+                return json.loads(post(self.url, fields) or "{}")
             except urllib.error.HTTPError as error:
                 if error.code not in (429, 500, 502, 503, 504):
                     say("the Hub refused the report %r: %s %s" % (phase, error.code, error.reason))
-                    return False
+                    return None
                 reason = error
             except OSError as error:
                 reason = error
             if time.monotonic() > give_up:
                 say("the Hub at %s cannot be reached: %s" % (self.url, reason))
-                return False
+                return None
             tries += 1
             if tries == 5:  # some seconds: more than a restart of the Hub, or what is between does not let it through
                 say("the Hub at %s cannot be reached so far: %s" % (self.url, reason))
@@ -46,23 +47,15 @@ class Reporter:
 
 
 def post(url, fields):
-    """Say it to the Hub, with the server's token. Raises OSError."""
+    """Say it to the Hub, with the server's token; the text of its answer. Raises OSError."""
     headers = {"Authorization": "token " + os.environ["JUPYTERHUB_API_TOKEN"], "Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(fields).encode(), headers)
     # No proxy of the environment: the Hub is inside the cluster's network.
     handlers = [urllib.request.ProxyHandler({})]
     if url.startswith("https:"):
-        handlers.append(urllib.request.HTTPSHandler(context=_tls()))
+        handlers.append(urllib.request.HTTPSHandler(context=certificate.client_context()))
     with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
-        answer.read()
-
-
-def _tls():
-    """The Hub's internal certificates where it uses them, the system's otherwise."""
-    context = ssl.create_default_context(cafile=os.environ.get("JUPYTERHUB_SSL_CLIENT_CA") or None)
-    if os.environ.get("JUPYTERHUB_SSL_CERTFILE"):
-        context.load_cert_chain(os.environ["JUPYTERHUB_SSL_CERTFILE"], os.environ["JUPYTERHUB_SSL_KEYFILE"])
-    return context
+        return answer.read()
 
 
 def say(text):

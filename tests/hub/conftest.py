@@ -194,6 +194,12 @@ def shown(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def make_local_hub():
+    """LocalHub, for test modules, as below."""
+    return LocalHub
+
+
+@pytest.fixture(scope="session")
 def make_toy_hub():
     """ToyHub, for test modules: several directories have a module of the name conftest."""
     return ToyHub
