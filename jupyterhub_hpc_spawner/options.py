@@ -156,11 +156,16 @@ def _profile_options(given, policy):
 
 
 def _explain(detail):
-    name = str(detail["loc"][0])[:64] if detail["loc"] else "options"
+    name = _readable(str(detail["loc"][0])[:64]) if detail["loc"] else "options"
     if detail["type"] == "extra_forbidden":
         return OptionError(name, "is not an option here")
     cause = detail.get("ctx", {}).get("error")
     return OptionError(name, str(cause or detail["msg"]))
+
+
+def _readable(name):
+    """A key may be any text, and this one goes into logs: never a line of its own there."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name) or '""'
 
 
 def _parsed(name, values):

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import ConfigError, QueryError, SubmitError
+from ..errors import OptionError, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from . import condor_info
 from .base import first_line, own_words, require_success
@@ -40,13 +40,13 @@ class HTCondor:
         for word in request.constraint.split(",") if request.constraint else ():
             name, equals, value = word.partition("=")
             if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or not re.fullmatch(r"[\w.:@+/-]*", value, re.ASCII):
-                raise ConfigError(f"{word!r} is neither an attribute of a machine nor ATTRIBUTE=VALUE")
+                raise OptionError("node_type", f"{word!r} is neither an attribute of a machine nor ATTRIBUTE=VALUE")
             terms.append(f'TARGET.{name} =?= "{value}"' if equals else f"TARGET.{name} =?= true")
         return " && ".join(terms)
 
     def gpu_requirements(self, request):
         if not re.fullmatch(r"[\w.-]+", request.gpu_type, re.ASCII):
-            raise ConfigError(f"{request.gpu_type!r} is not a kind of GPU")
+            raise OptionError("gpu_type", f"{request.gpu_type!r} is not a kind of GPU")
         return f'regexp("{request.gpu_type}", {self.gpu_type_attribute}, "i")'
 
     def submit_command(self, request):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from xml.etree import ElementTree
 
-from ..errors import ConfigError, ParseError, QueryError, SubmitError
+from ..errors import OptionError, ParseError, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from . import torque_info
 from .base import first_line, own_words, require_success
@@ -41,10 +41,10 @@ class Torque:
         words = [str(request.nodes), f"ppn={request.cores or 1}"]
         if request.gpus:
             words.append(f"gpus={request.gpus}")
-        for word in filter(None, (request.constraint, request.gpu_type)):
-            if not re.fullmatch(r"[A-Za-z_][\w.:-]*", word, re.ASCII):
-                raise ConfigError(f"{word!r} is not a property of a node, or several with : between")
-            words.append(word)
+        for option, word in (("node_type", request.constraint), ("gpu_type", request.gpu_type)):
+            if word and not re.fullmatch(r"[A-Za-z_][\w.:-]*", word, re.ASCII):
+                raise OptionError(option, f"{word!r} is not a property of a node, or several with : between")
+            words += [word] if word else []
         return ":".join(words)
 
     def memory(self, request):

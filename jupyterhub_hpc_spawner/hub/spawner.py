@@ -7,7 +7,7 @@ from tornado import web
 from traitlets import default
 
 from .. import form
-from ..errors import ConfigError, HelperError, OptionErrors, QueryError, SubmitError
+from ..errors import ConfigError, HelperError, OptionError, OptionErrors, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from ..options import dump_options, parse_options
 from ..runtimes import wanted_runtimes
@@ -224,7 +224,12 @@ class HPCSpawner(Settings):
             request, text, files = self.render(options, session)
             files.update(staging.session_files(self, options, session, request, self.cluster.system))
             self._submitted(await self.cluster.submit(self.user.name, request, text, files))
+        except OptionError as error:  # of what this batch system takes as a node type, say
+            session.over = True  # there is no job: nobody need look for it
+            private.refuse(self, {error.field: error.message})
+            raise bad_options(OptionErrors([error])) from error
         except SubmitError as error:
+            session.over = True
             private.refuse(self, {field_of(error): str(error)})
             raise StartFailed.refused(error) from error
         except (ConfigError, HelperError, QueryError) as error:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub_hpc_spawner import helper
 from jupyterhub_hpc_spawner.batch import GROUP, make_batch_system
-from jupyterhub_hpc_spawner.errors import ConfigError, HPCSpawnerError, ParseError, QueryError, SubmitError
+from jupyterhub_hpc_spawner.errors import (
+    ConfigError, HPCSpawnerError, OptionError, ParseError, QueryError, SubmitError)
 from jupyterhub_hpc_spawner.model import ClusterInfo, Completed, JobRequest, JobState
 from jupyterhub_hpc_spawner.options import Options
 from jupyterhub_hpc_spawner.script import make_templates, render_submission
@@ -285,7 +286,7 @@ def test_no_value_reaches_beyond_its_place(name, attribute, text):
     request = replace(FULL, **{attribute: text})
     try:
         assert text not in rendered(name, request)
-    except ConfigError as error:
+    except (ConfigError, OptionError) as error:
         assert str(error)
 
 
