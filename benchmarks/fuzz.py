@@ -61,8 +61,8 @@ def main():
     print("| road | outcome | requests |\n|---|---|---:|")
     for (road, outcome), count in sorted(counts.items()):
         print(f"| {road} | {outcome} | {count} |")
-    print(f"\n{sum(counts.values())} requests in {time.monotonic() - begin:.0f} s, seed {arguments.seed}: no exception, no "
-          "500, nothing in a job that was not asked for.")
+    print(f"\n{sum(counts.values())} requests in {time.monotonic() - begin:.0f} s, seed {arguments.seed}: no "
+          "exception, no 500, nothing in a job that was not asked for.")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,10 @@ class Settings(BatchSpawnerBase):
         ("job", "hub", "none"), "job", help="""Who submits the further jobs that a notebook asks for: ``job``, its own
         job, or the Hub where that has no commands of the batch system; ``hub``, always the Hub; ``none``."""
     ).tag(config=True)
+    max_sessions = Integer(
+        0, help="""Sessions that a user may have at a time, named servers included; 0: any number. JupyterHub's
+        ``named_server_limit_per_user`` is another one: of names that exist, and without the default server.""").tag(
+        config=True)
     max_extra_nodes = Integer(
         10, help="Nodes of all extra jobs of a user that the Hub submitted and that have not ended.").tag(config=True)
     helper = Unicode(help="Path of jupyterhub-hpc-spawner-helper, as it stands in the sudoers file.").tag(config=True)

@@ -145,6 +145,7 @@ class HPCSpawner(Settings):
         options = await self.check_options(self.user_options)
         private.keep_failure(self, None)
         private.keep_end(self.orm_spawner, None)
+        self._check_number()  # and no await before there is a session: of starts at once each counts
         try:
             self.session = self.new_session()
         except HelperError as error:
@@ -161,6 +162,16 @@ class HPCSpawner(Settings):
         except StartFailed as failure:
             raise private.keep_failure(self, failure) from failure.__cause__
         return await self._listening()
+
+    def _check_number(self):
+        """StartFailed where the user has as many sessions as the site allows."""
+        others = [spawner.name or "the default server" for spawner in self.user.spawners.values() if spawner is not self
+                  and getattr(spawner, "session", None) and not spawner.session.over]
+        if 0 < self.max_sessions <= len(others):
+            raise private.keep_failure(self, StartFailed(
+                400, f"You have {len(others)} sessions already ({', '.join(others)}); at most {self.max_sessions} at a "
+                     "time here. Stop one of them first.", advice=("Stop one of your sessions, then try again.",
+                                                                   "again")))
 
     @metrics.start()
     async def _listening(self):
