@@ -66,12 +66,14 @@ def render(templates, policy, info, values, errors, static=None, preview=""):
     controls = list(_controls(policy, info, values, errors))
     presets = _presets(policy, info, values)
     shown = {control.name for control in controls} | ({"profile"} if presets else set())
-    return templates.get_template("form/form.html.j2").render(
+    page = templates.get_template("form/form.html.j2").render(
         presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
         other_errors={name: text for name, text in errors.items() if name not in shown},
         first_error=next((control.name for control in controls if control.error), None),
         rules=rules(policy, info), static=static, preview=preview,
     )
+    # JSON may hold halves of characters, and what was once sent is shown again: no page can be made of those.
+    return page.encode(errors="replace").decode()
 
 
 def _presets(policy, info, values):
@@ -79,7 +81,7 @@ def _presets(policy, info, values):
     if not policy.profiles:
         return ()
     chosen = values.get("profile")
-    chosen = chosen if chosen in policy.profiles else ""
+    chosen = chosen if isinstance(chosen, str) and chosen in policy.profiles else ""
     last = Preset("", "As last time" if values else "My own choice", "", summary(_titled(info, values)) if values else
                   "Fill in what you need below.", _outlook(values, policy, info) if values else (), chosen == "")
     return (last, *(Preset(name, profile.display_name or name, profile.description,

@@ -156,14 +156,14 @@ def _profile_options(given, policy):
 
 
 def _explain(detail):
-    name = _readable(str(detail["loc"][0])[:64]) if detail["loc"] else "options"
+    name = readable(str(detail["loc"][0])[:64]) if detail["loc"] else "options"
     if detail["type"] == "extra_forbidden":
         return OptionError(name, "is not an option here")
     cause = detail.get("ctx", {}).get("error")
     return OptionError(name, str(cause or detail["msg"]))
 
 
-def _readable(name):
+def readable(name):
     """A key may be any text, and this one goes into logs: never a line of its own there."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name) or '""'
 

@@ -7,6 +7,7 @@ from jupyterhub import apihandlers
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tornado import web
 
+from ..options import readable
 from . import credentials
 from .extra import jobs_of
 
@@ -117,7 +118,7 @@ class ExtraJobsHandler(SessionHandler):
 
 def _bad_fields(error):
     """What is wrong by field, without the values: a secret is among them."""
-    return "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}"
+    return "; ".join(f"{readable('.'.join(map(str, detail['loc']))[:64]) if detail['loc'] else 'body'}: {detail['msg']}"
                      for detail in error.errors(include_url=False, include_input=False)[:5])
 
 

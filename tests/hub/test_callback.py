@@ -1,8 +1,10 @@
 """The job's call-back: typed fields, from that job only, each phase once; and the route that it replaces."""
 import json
+import urllib.error
+import urllib.request
 
 import pytest
-from support.running_hub import request
+from support.running_hub import Answer, request
 
 
 @pytest.fixture
@@ -19,6 +21,17 @@ def report(hub, plan, token=True, **fields):
     body = {"session": plan["session"], "secret": plan["secret"], "phase": "started", "address": "127.0.0.1"}
     return request("POST", f"{hub.url}/hub/api/hpc-spawner/report", {**body, **fields},
                    plan["token"] if token is True else token)
+
+
+def send(hub, plan, body):
+    """Any bytes, with the job's own token."""
+    call = urllib.request.Request(f"{hub.url}/hub/api/hpc-spawner/report", body,
+                                  {"Authorization": f"token {plan['token']}"}, method="POST")
+    try:
+        with urllib.request.urlopen(call, timeout=30) as answer:
+            return Answer(answer.status, answer.read(), answer.headers)
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.read(), error.headers)
 
 
 def test_the_job_itself_may_report(session, plan):
@@ -56,6 +69,50 @@ def test_a_phase_counts_once(session, plan):
     assert request("GET", f"{session.server_url}api/status", token=token).status == 200
 
 
+def test_another_sessions_secret_is_not_this_ones(session, plan):
+    """Of the same user, so with a token that is good for both: each secret is for its own session."""
+    assert session.spawn(session.user, {}, "other")[-1].get("ready")
+    try:
+        other = json.loads((session.home / "sessions" / session.state(session.user, "other")["name"] / "plan.json")
+                           .read_text())
+        before = [session.state(session.user, name) for name in ("", "other")]
+        assert report(session, plan, secret=other["secret"], phase="failed").status == 403
+        assert report(session, plan, session=other["session"], phase="failed").status == 403
+        assert [session.state(session.user, name) for name in ("", "other")] == before
+    finally:
+        session.stop_server(session.user, "other")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"null", b"\xff\xfe", b"[" * 8000, b'{"session": NaN}',
+                                  b'{"session": {"session": {}}}', b'{"phase": "ended"}'])
+def test_what_is_no_report_is_a_400(session, plan, body):
+    assert send(session, plan, body).status == 400
+
+
+@pytest.mark.parametrize("size", [8193, 10 ** 6])
+def test_a_huge_body_is_refused_unread(session, plan, size):
+    answer = send(session, plan, json.dumps({"message": "x" * size}).encode())
+    assert answer.status == 403
+
+
+def test_the_name_of_a_bad_field_makes_no_line_in_the_log(session, plan):
+    assert report(session, plan, **{"x\n[I] forged": 1}).status == 400
+    assert "\n[I] forged" not in session.log.read_text()
+
+
 def test_the_route_of_batchspawner_is_gone(session, plan):
     answer = request("POST", f"{session.url}/hub/api/batchspawner", {"port": 1}, plan["token"])
     assert answer.status == 404
+
+
+def test_after_a_restart_of_the_hub_it_is_the_same(session, plan):
+    """The Hub has nothing of the secret but its digest: the job is known all the same, and replays are nothing."""
+    session.stop()
+    session.start()
+    before = session.state(session.user)
+    assert plan["secret"] not in json.dumps(before)
+    assert report(session, plan, secret="0" * 43).status == 403
+    assert report(session, plan, phase="listening", port=1).status == 204
+    assert session.state(session.user) == before
+    assert report(session, plan, phase="failed", message="too late").status == 204
+    assert session.servers(session.user)[""]["ready"]

@@ -1,6 +1,9 @@
 """Sessions on a real cluster, from the form or REST to JupyterLab and back to nothing."""
 import ast
 import json
+import pwd
+import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -102,9 +105,26 @@ def test_the_job_shows_no_secret_to_anybody(session):
     job = session.state("alice")["job_id"]
     seen = session.cluster.records(job)
     assert job.split(".")[0] in seen
-    seen += session.cluster.run("bob", "ps", "-ef", "www").stdout + session.log.read_text()
-    assert len(secrets) >= 2 and not [secret for secret in secrets if secret in seen]
+    for node in (None, *session.cluster.nodes):
+        everything = "ps -ef www; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; true"
+        seen += session.cluster.run("bob", "sh", "-c", everything, node=node, errors="replace").stdout
+    seen += session.log.read_text() + (directory / "job.log").read_text()
+    secrets += (directory / "tls.pem").read_text().splitlines()[1:4]  # of the key
+    assert len(secrets) >= 5 and not [secret for secret in secrets if secret in seen]
     assert session.cluster.run("bob", "ls", directory).returncode != 0
+
+
+def test_servers_and_runtimes_listen_on_the_address_that_they_need(session):
+    """Nothing of alice's is on all addresses of a node, and what is not on loopback is on the one towards the Hub."""
+    state, found = session.state("alice"), set()
+    for node in session.cluster.nodes:
+        lines = session.cluster.run("alice", "cat", "/proc/net/tcp", "/proc/net/tcp6", node=node).stdout.splitlines()
+        alice = str(pwd.getpwnam("alice").pw_uid)
+        rows = [line.split() for line in lines if "address" not in line]
+        found |= {row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[7] == alice}
+    addresses = {socket.inet_ntoa(struct.pack("=I", int(each, 16))) for each in found}
+    assert state["address"] in addresses
+    assert all(each.startswith(("10.", "127.")) for each in addresses), addresses
 
 
 def test_its_job_is_found_by_its_name_and_by_nobody_elses(session):

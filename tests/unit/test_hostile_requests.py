@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jupyterhub_hpc_spawner import form
 from jupyterhub_hpc_spawner.errors import OptionErrors
+from jupyterhub_hpc_spawner.script import make_templates
 from support import hostile
 
 BOMBS = ("{0.__class__}", "{{7*7}}", "%s", "{username}", "{username:>200000000}", "{% raw %}", "%(x)s")
@@ -37,6 +38,20 @@ def test_a_request_is_refused_or_becomes_what_it_asks_for(spawner, generator):
 @given(st.randoms(use_true_random=False))
 def test_so_does_a_form_and_a_link(spawner, generator):
     outcome(spawner, form.read(hostile.form_data(generator)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_a_page_can_be_made_of_whatever_was_stored_and_what_a_link_says(spawner, generator):
+    stored, link = hostile.request(generator), form.read(hostile.form_data(generator))
+    values = {**(stored if isinstance(stored, dict) else {}), **link}
+    page = form.render(make_templates(), spawner.policy, spawner.offer, values, {})
+    assert page.encode() and "<script>alert" not in page
+
+
+def test_half_a_character_is_no_end_of_the_page(spawner):
+    page = form.render(make_templates(), spawner.policy, spawner.offer, {"working_dir": "/a\ud800b"}, {})
+    assert "/a?b" in page
 
 
 def test_many_of_them_come_through(spawner):
