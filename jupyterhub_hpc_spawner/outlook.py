@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .limits import write
+from .units import format_span
 
 AT_ONCE = 60
 
@@ -43,7 +44,7 @@ def by_estimate(found, estimate, title, now):
     if estimate.start is None:
         return found
     seconds = (estimate.start - now).total_seconds()
-    when = "at once" if seconds < AT_ONCE else f"at about {{time}}, in {_span(seconds)}"
+    when = "at once" if seconds < AT_ONCE else f"at about {{time}}, in {format_span(seconds)}"
     return Outlook(found.cost, f"Would start {when} ({title}'s estimate)", estimate.start, found.problem)
 
 
@@ -103,15 +104,6 @@ def _account(options, info, user):
 def _seconds(options, queue):
     """The walltime, the queue's own where none is chosen, or None."""
     return options.walltime or (queue and (queue.default_walltime or queue.max_walltime))
-
-
-def _span(seconds):
-    """``"20 min"``, ``"3 h 20 min"``, ``"2 days 3 h"``."""
-    minutes = round(seconds / 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "day" + "s" * (days != 1)), (hours, "h"), (minutes, "min")]
-    return " ".join(f"{number} {unit}" for number, unit in (parts[:2] if days else parts) if number)
 
 
 def _typed(name, value):

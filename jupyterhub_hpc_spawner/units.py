@@ -71,3 +71,11 @@ def format_clock(seconds):
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{seconds:02}"
+
+
+def format_span(seconds):
+    """For people: ``"20 min"``, ``"3 h 20 min"``, ``"2 days 3 h"``."""
+    hours, minutes = divmod(round(seconds / 60), 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "day" + "s" * (days != 1)), (hours, "h"), (minutes, "min")]
+    return " ".join(f"{number} {unit}" for number, unit in (parts[:2] if days else parts) if number) or "less than 1 min"

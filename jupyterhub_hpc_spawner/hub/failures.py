@@ -6,6 +6,7 @@ from html import escape
 from tornado import web
 
 from ..options import Options
+from ..units import format_span
 
 # What the job script and the launcher say of the one cause, in the job's log.
 _SAID = re.compile(r"(?:The|the) session cannot start: (.+)")
@@ -74,10 +75,17 @@ class StartFailed(web.HTTPError):
 
     @classmethod
     def too_late(cls, job_id, seconds, step):
-        summary = f"Job {job_id} did not start your session within {seconds / 3600:.3g} hours, and was cancelled."
+        summary = f"Job {job_id} did not start your session within {format_span(seconds)}, and was cancelled."
         advice = (("The queue is long. Choose a queue with idle nodes, or ask for less.", _CHANGE)
                   if step in ("submit", "queue") else _OTHERWISE)
         return cls(504, summary, advice=advice)
+
+    @classmethod
+    def unreachable(cls, job_id, address, seconds):
+        summary = (f"Job {job_id} runs your server, but the Hub got no answer from it at {address} within {seconds} "
+                   "seconds. The job was cancelled.")
+        return cls(504, summary, advice=("Nothing is wrong with your request. Try again: another node may do. If it "
+                                         "stays so, send your site's support what is below.", _AGAIN))
 
     @classmethod
     def not_submitted(cls, error):

@@ -4,15 +4,18 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ..model import JobState
-from . import ending
+from ..units import format_span
+from . import ending, private
 from .session import local
 
 
 @dataclass(frozen=True)
 class Overview:
-    """``colour`` is Bootstrap's name for one; ``time`` says when it ends or starts, or what to do after its end."""
+    """``title`` is the server's name for people; ``colour`` is Bootstrap's name for one; ``time`` says when it ends or
+    starts, or what to do after its end."""
 
     name: str
+    title: str
     state: str
     colour: str
     text: str
@@ -31,22 +34,23 @@ def sessions(user):
 
 def _ended(user, name, end):
     page = f"{user.settings['hub'].base_url}spawn/{user.escaped_name}" + (f"/{quote(name)}" if name else "")
-    return Overview(name, "Ended", "secondary", end.summary, end.advice, page, "Start again")
+    title = private.title(user.spawners[name]) or "Default server"
+    return Overview(name, title, "Ended", "secondary", end.summary, end.advice, page, "Start again")
 
 
 def _overview(spawner):
     session, poller = spawner.session, spawner.cluster.poller
     status, asked = poller.status(session.state.job_id), poller.asked(session.state.job_id)
-    name = spawner.name
+    name, title = spawner.name, private.title(spawner) or "Default server"
     page = f"{spawner.hub.base_url}spawn-pending/{spawner.user.escaped_name}" + (f"/{quote(name)}" if name else "")
     if spawner.pending == "stop":
-        return Overview(name, "Stopping", "secondary", f"Job {session.state.job_id} is being stopped.", "", page,
+        return Overview(name, title, "Stopping", "secondary", f"Job {session.state.job_id} is being stopped.", "", page,
                         "See what it does")
     if spawner.ready:
         paused = status.state == JobState.SUSPENDED
-        return Overview(name, "Suspended" if paused else "Running", "warning" if paused else "success",
+        return Overview(name, title, "Suspended" if paused else "Running", "warning" if paused else "success",
                         _runs(session, status), _time_left(status, asked), spawner.user.server_url(name), "Open")
-    return _starting(name, session.state.steps[-1], status, page)
+    return _starting(name, title, session.state.steps[-1], status, page)
 
 
 def _runs(session, status):
@@ -59,17 +63,14 @@ def _runs(session, status):
 def _time_left(status, asked):
     if status.time_left is None:
         return ""
-    minutes = max(0, int(status.time_left - (time.time() - asked)) // 60)
-    days, hours = minutes // 1440, minutes // 60 % 24
-    parts = [f"{days} d"] * bool(days) + [f"{hours} h"] * bool(hours or days) + [f"{minutes % 60} min"]
-    return f"{' '.join(parts)} left"
+    return f"{format_span(max(0, status.time_left - (time.time() - asked)))} left"
 
 
-def _starting(name, last, status, page):
+def _starting(name, title, last, status, page):
     waits = last["step"] == "queue"
     never = waits and not last.get("can_start", True)
     when = status.start_estimate if waits and not never else None
     state = "Will not start" if never else "Waiting" if waits else "Starting"
-    return Overview(name, state, "danger" if never else "warning" if waits else "info", last.get("text") or
+    return Overview(name, title, state, "danger" if never else "warning" if waits else "info", last.get("text") or
                     last["message"], f"Expected to start at {local(when)} (estimate)" if when else "", page,
                     "Change the request" if never else "See how far it is")

@@ -40,7 +40,8 @@ def add_pages(spawner):
     """Our pages in place of JupyterHub's own, where there is a Hub: for ``render`` there is none."""
     if spawner.hub:
         private.add_pages(spawner, str(PAGES), hpc_static=partial(static_url, spawner.hub.base_url),
-                          hpc_sessions=overview.sessions)
+                          hpc_sessions=overview.sessions, hpc_title=private.title,
+                          hpc_failure=private.kept_failure)
 
 
 def last_time(spawner, templates):
@@ -49,7 +50,7 @@ def last_time(spawner, templates):
     request = getattr(spawner.handler, "request", None)
     if request is None or request.method != "GET":
         return ""
-    failure, ended = private.kept_failure(spawner), ending.kept(spawner)
+    failure, ended = private.kept_failure(spawner.user, spawner.name), ending.kept(spawner)
     if failure is None and ended is None:
         return ""
     colour, title = ("danger", "The last start failed") if failure else ("warning", "Your last session has ended")

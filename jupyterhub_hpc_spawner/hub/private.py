@@ -146,12 +146,17 @@ def keep_failure(spawner, failure):
     failures = vars(spawner.user).setdefault(_FAILURES, {})
     failures[spawner.name] = failure
     if failure and spawner.session:
-        failure.belongs_to(spawner.session, spawner.name)
+        failure.belongs_to(spawner.session, title(spawner))
     return failure
 
 
-def kept_failure(spawner):
-    return vars(spawner.user).get(_FAILURES, {}).get(spawner.name)
+def kept_failure(user, name):
+    return vars(user).get(_FAILURES, {}).get(name)
+
+
+def title(spawner):
+    """A named server's name for people, which JupyterHub 6 has beside its own; "" for the default server."""
+    return spawner.name and (getattr(spawner, "display_name", "") or spawner.name)
 
 
 def keep_end(orm_spawner, end):

@@ -309,7 +309,15 @@ class HPCSpawner(Settings):
                 await asyncio.wait_for(self.session.ended(self.cluster.poller), STOP_TIMEOUT)
             except asyncio.TimeoutError:
                 self.session.log.warning("The job was cancelled and has not ended yet")
-        await self._clean_up(0 if now else STOP_TIMEOUT)
+        log = await self._clean_up(0 if now else STOP_TIMEOUT)
+        if cause == "unreachable":
+            self._keep_unreachable(log)
+
+    def _keep_unreachable(self, log):
+        """JupyterHub's own word for it, a TimeoutError, says nothing of the job."""
+        failure = StartFailed.unreachable(self.session.state.job_id, f"{self.ip}:{self.port}", self.http_timeout)
+        failure.details = log
+        private.keep_failure(self, failure)
 
     async def _clean_up(self, patience=STOP_TIMEOUT):
         """The end of the session's log; its directory is removed and nobody asks for its jobs any more."""

@@ -87,6 +87,7 @@
   function stuck(why) {
     page.classList.toggle("hpc-stuck-now", Boolean(why));
     if (why) put(element("hpc-stuck-why"), `${why}.`);
+    put(element("hpc-doing"), why ? "does not start" : "is starting");
     element("hpc-stuck").hidden = !why;
     element("hpc-change").classList.toggle("btn-primary", Boolean(why));
     element("hpc-change").classList.toggle("btn-outline-secondary", !why);
@@ -130,7 +131,7 @@
 
   function ready() {
     over = true;
-    if (wants && document.hidden) new Notification("Your session is ready", { body: server || document.title });
+    if (wants && document.hidden) new Notification("Your session is ready", { body: page.dataset.title || document.title });
     window.location.reload();
   }
 

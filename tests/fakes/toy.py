@@ -45,6 +45,19 @@ class Toy:
         server.chmod(0o755)
         return path
 
+    def make_deaf_environment(self):
+        """As ``light``, but its server answers everything with an error: JupyterHub takes it for one that is not up."""
+        deaf = self.light.with_name("deaf")
+        (deaf / "bin").mkdir(parents=True)
+        (deaf / "bin/python3").symlink_to((self.light / "bin/python3").readlink())
+        script = deaf / "server.py"
+        script.write_text(Path(__file__).with_name("server.py").read_text().replace("send_response(200)",
+                                                                                    "send_response(500)"))
+        server = deaf / "bin/jupyterhub-singleuser"
+        server.write_text(f'#!/bin/sh\nexec python3 -S -E {shlex.quote(str(script))}\n')
+        server.chmod(0o755)
+        return deaf
+
     def faults(self, **faults):
         """``status="hang"``: how the programs of a kind misbehave from now on; the others are well."""
         self._write("faults", faults)

@@ -5,7 +5,6 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pytest
 from fakes.toy import nodes_can_have_names
@@ -15,8 +14,6 @@ from support.running_hub import wait_for
 from jupyterhub_hpc_spawner.hub.metrics import CAUSES
 
 ONLY = ("newest",)
-# A server that JupyterHub takes for one that is not up yet.
-DEAF = Path(prometheus.__file__).parents[1] / "fakes/server.py"
 CONFIG = """
 c.JupyterHub.log_level = "DEBUG"
 c.HPCSpawner.environments["deaf"] = {{"path": "{deaf}"}}
@@ -36,24 +33,11 @@ def toy_hub(make_toy_hub, environment, tmp_path_factory):
     directory = tmp_path_factory.mktemp("slurm")
     hub = make_toy_hub(directory, environment, "slurm", {})
     with open(directory / "jupyterhub_config.py", "a") as config:
-        config.write(CONFIG.format(deaf=make_deaf(hub.toy.light)))
+        config.write(CONFIG.format(deaf=hub.toy.make_deaf_environment()))
     hub.start().add_user(hub.user)
     yield hub
     hub.toy.end()
     hub.stop()
-
-
-def make_deaf(light):
-    """As ``light``, but its server answers everything with an error."""
-    deaf = light.with_name("deaf")
-    (deaf / "bin").mkdir(parents=True)
-    (deaf / "bin/python3").symlink_to((light / "bin/python3").readlink())
-    script = deaf / "server.py"
-    script.write_text(DEAF.read_text().replace("send_response(200)", "send_response(500)"))
-    server = deaf / "bin/jupyterhub-singleuser"
-    server.write_text(f'#!/bin/sh\nexec python3 -S -E "{script}"\n')
-    server.chmod(0o755)
-    return deaf
 
 
 @pytest.fixture

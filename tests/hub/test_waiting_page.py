@@ -273,7 +273,8 @@ def impatient(environment, make_toy_hub, tmp_path):
     """A Hub that gives up soon."""
     hub = make_toy_hub(tmp_path, environment, "slurm", {})
     with open(hub.directory / "jupyterhub_config.py", "a") as config:
-        config.write("c.HPCSpawner.start_timeout = 10\n")
+        config.write("c.HPCSpawner.start_timeout = 10\nc.HPCSpawner.http_timeout = 3\n"
+                     f'c.HPCSpawner.environments["deaf"] = {{"path": "{hub.toy.make_deaf_environment()}"}}\n')
     hub.start()
     hub.add_user(hub.user)
     yield hub
@@ -281,7 +282,7 @@ def impatient(environment, make_toy_hub, tmp_path):
     hub.stop()
 
 
-def test_a_queue_that_is_too_long_ends_with_advice_and_without_a_job(impatient, browser):
+def test_what_takes_too_long_ends_with_advice_and_without_a_job(impatient, browser):
     impatient.toy.control(hold="busy")
     with chrome.page(browser) as page:
         chrome.log_in(page, impatient.url, impatient.user)
@@ -291,4 +292,19 @@ def test_a_queue_that_is_too_long_ends_with_advice_and_without_a_job(impatient, 
         assert "Choose a queue with idle nodes" in page.inner_text(".hpc-failed-advice")
         assert page.inner_text("#start") == "Change the request"
         assert page.locator("li[data-step=queue].failed").count() == 1
+    impatient.assert_nothing_left()
+    impatient.toy.control()
+    impatient.begin("second", environment="deaf")
+    assert impatient.progress(impatient.user, "second")[-1].get("failed")
+    with chrome.page(browser) as page:
+        chrome.log_in(page, impatient.url, impatient.user)
+        page.goto(f"{impatient.url}/hub/spawn-pending/{impatient.user}/second")
+        assert "did not start" in page.inner_text("h1") and "second" in page.inner_text("h1")
+        said = page.inner_text(".hpc-failed-what")
+        assert re.search(r"Job \d+ runs your server, but the Hub got no answer from it at \S+:\d+ within", said), said
+        assert "another node may do" in page.inner_text(".hpc-failed-advice")
+        assert page.inner_text("#start") == "Try again" and page.locator("li[data-step=server].failed").count() == 1
+        chrome.picture(page, "waiting-unreachable")
+        page.click("#start")
+        page.wait_for_selector("#hpc-failed:has-text('no answer from it')")
     impatient.assert_nothing_left()

@@ -60,4 +60,4 @@ def test_the_text_for_the_help_desk_has_job_server_time_and_log():
 
 
 def test_too_late_says_after_how_long():
-    assert "within 4 hours" in str(StartFailed.too_late("7", 14400, "queue"))
+    assert "within 4 h," in str(StartFailed.too_late("7", 14400, "queue"))

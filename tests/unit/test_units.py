@@ -2,7 +2,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jupyterhub_hpc_spawner.units import UnitError, format_memory, format_walltime, parse_memory, parse_walltime
+from jupyterhub_hpc_spawner.units import (UnitError, format_memory, format_span, format_walltime, parse_memory,
+                                          parse_walltime)
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 KIB, MIB, GIB, TIB, PIB = (1024 ** power for power in range(1, 6))
@@ -82,3 +83,11 @@ def test_any_text_is_a_size_and_a_time_or_a_unit_error(text):
             assert parse(text) >= 0
         except UnitError:
             pass
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (0, "less than 1 min"), (20 * MINUTE, "20 min"), (HOUR, "1 h"), (HOUR + MINUTE, "1 h 1 min"), (4 * HOUR, "4 h"),
+    (DAY, "1 day"), (2 * DAY + 3 * HOUR + 5 * MINUTE, "2 days 3 h"),
+])
+def test_a_span_is_in_words_for_people(seconds, text):
+    assert format_span(seconds) == text
