@@ -58,7 +58,9 @@
   function facts() {
     for (const shown of root.querySelectorAll(".hpc-theme-facts")) {
       const theme = shown.closest("details");
-      shown.textContent = controls.filter((control) => theme.contains(control)).map(word).filter(Boolean).join(", ");
+      const words = controls.filter((control) => theme.contains(control)).map(word).filter(Boolean);
+      const none = theme.querySelector('[type="checkbox"]') ? "none" : "the site's defaults";
+      shown.textContent = words.join(", ") || none;
     }
   }
 

@@ -42,9 +42,14 @@ def page(browser, dark=False, phone=False, javascript=True):
 
 
 def picture(opened, name, whole=True):
-    """``whole``: also what is below the screen."""
+    """``whole``: also what is below the screen, as on a screen of that height: what keeps in sight is at its place."""
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    size = opened.viewport_size
+    if whole:
+        height = opened.evaluate("document.documentElement.scrollHeight")
+        opened.set_viewport_size({**size, "height": max(size["height"], min(height, 8000))})
     opened.screenshot(path=str(ARTIFACTS / f"{name}.png"), full_page=whole)
+    opened.set_viewport_size(size)
 
 
 def violations(opened, except_in=()):
