@@ -78,4 +78,5 @@ def format_span(seconds):
     hours, minutes = divmod(round(seconds / 60), 60)
     days, hours = divmod(hours, 24)
     parts = [(days, "day" + "s" * (days != 1)), (hours, "h"), (minutes, "min")]
-    return " ".join(f"{number} {unit}" for number, unit in (parts[:2] if days else parts) if number) or "less than 1 min"
+    shown = [f"{number} {unit}" for number, unit in (parts[:2] if days else parts) if number]
+    return " ".join(shown) or "less than 1 min"

@@ -1,4 +1,4 @@
-"""The spawn page and the waiting page in every state: axe-core finds nothing, nothing sticks out, a picture of each."""
+"""Our pages in every state: axe-core finds nothing, nothing sticks out, a picture of each."""
 import pytest
 from support import browser as chrome
 
@@ -18,11 +18,11 @@ def opened(shown, browser, look):
         yield page
 
 
-def assert_fine(page, name):
-    """``name`` is that of the picture."""
+def assert_fine(page, name, except_in=()):
+    """``name`` is that of the picture; some parts of the home page are JupyterHub's."""
     page.evaluate("document.activeElement.blur()")
     chrome.picture(page, name)
-    assert chrome.violations(page) == []
+    assert chrome.violations(page, except_in) == []
     assert chrome.fits(page)
 
 
@@ -69,8 +69,25 @@ def test_the_waiting_page(shown, opened, look):
     opened.goto(f"{shown.url}/hub/spawn-pending/{shown.user}/{server}".rstrip("/"))
     opened.wait_for_selector("li[data-step=queue].now")
     assert_fine(opened, f"waiting-queue-{look}")
+    shown.toy.control(hold="never")
+    opened.wait_for_selector("#hpc-stuck:visible")
+    assert "does not start" in opened.inner_text("h1")
+    assert_fine(opened, f"waiting-never-{look}")
     shown.toy.control()
     opened.wait_for_selector("#hpc-failed:visible", timeout=60000)
     opened.click("#hpc-failed summary")
     assert_fine(opened, f"waiting-failed-{look}")
+    shown.clean()
+
+
+def test_the_home_page(shown, opened, look):
+    shown.clean()
+    shown.begin(environment="light", walltime="2h")
+    assert shown.progress(shown.user)[-1].get("ready")
+    shown.toy.control(hold="never")
+    shown.begin("second", environment="light")
+    shown.progress(shown.user, "second", until=lambda event: event.get("can_start") is False)
+    opened.goto(f"{shown.url}/hub/home")
+    assert opened.locator(".hpc-home li").count() == 2
+    assert_fine(opened, f"home-{look}", except_in=["nav", "main > .container:not(.hpc-home)"])
     shown.clean()

@@ -19,11 +19,12 @@ def opened(shown, browser):
         yield page
 
 
-def own_violations(page):
-    """(those that are not of JupyterHub's page.html, which has one inline script in its head; how many in all)."""
+def own_violations(page, scripts=1):
+    """(those that are not of JupyterHub's pages; how many in all). All have an inline script in their head, some have
+    more: ``scripts``."""
     found = page.evaluate("window.violations")
     inline = page.locator("script:not([src])")
-    assert inline.count() == 1 and "window.jhdata" in inline.first.text_content()
+    assert inline.count() == scripts and "window.jhdata" in inline.first.text_content()
     assert not page.locator("style, [onclick], [onsubmit], [href^=javascript]").count()
     assert not page.evaluate("[...document.querySelectorAll('[src], link[href]')].some("
                              "(e) => new URL(e.src || e.href).origin !== location.origin)")
@@ -70,3 +71,23 @@ def test_cancel_and_change_work(shown, opened):
     opened.wait_for_url(f"{shown.url}/hub/spawn/{shown.user}")
     assert opened.input_value("#hpc-nodes") == "2" and not shown.toy.jobs()
     assert own_violations(opened) == ([], 1)
+
+
+def test_the_home_page_and_that_of_a_failure_are_whole(shown, opened):
+    shown.clean()
+    shown.toy.faults(submit="down")
+    shown.begin("second", environment="light")
+    assert shown.progress(shown.user, "second")[-1].get("failed")
+    shown.clean()
+    opened.goto(f"{shown.url}/hub/spawn-pending/{shown.user}/second")
+    opened.click(".hpc-help-desk summary")
+    assert opened.is_visible("#hpc-copy") and "Hub: http" in opened.inner_text("#hpc-report")
+    assert own_violations(opened, scripts=2) == ([], 2)
+    shown.toy.control(hold="busy")
+    shown.begin(environment="light")
+    shown.progress(shown.user, until=lambda event: event.get("step") == "queue")
+    opened.goto(f"{shown.url}/hub/home")
+    assert own_violations(opened, scripts=2) == ([], 2)
+    opened.click(".hpc-home a")
+    opened.wait_for_selector("li[data-step=queue].now")
+    shown.clean()

@@ -93,6 +93,30 @@ def test_a_reason(hub, page):
     assert_harmless(page, "reason")
 
 
+def test_names_of_servers_and_nodes(hub, page):
+    """JupyterHub lets people name a server as they like, up to 255 characters."""
+    title = f"</script><script>window.pwned=1</script><img src=x onerror=window.pwned=1>\"'><b>{{{{7*7}}}}{'x' * 150}"
+    body = {"display_name": title, "user_options": {"environment": "light"}}
+    (hub.home / ".jupyterhub.env").write_text("until [ -e ~/go ]; do sleep 0.1; done\nreturn 5\n")
+    assert hub.api("POST", f"/users/{hub.user}/servers/second", body).status < 300
+    page.goto(f"{hub.url}/hub/spawn-pending/{hub.user}/second")
+    page.wait_for_selector("li[data-step=node].now")
+    assert "{{7*7}}" in page.inner_text("h1")
+    job, = hub.toy.jobs()
+    hub.toy.store.write({**hub.toy.store.job(job["number"]), "hosts": [f"{SHORT}{'n' * 300}"]})
+    page.wait_for_selector("li[data-step=node] .hpc-step-text:has-text('{{7*7}}')")
+    assert_harmless(page, "names")
+    page.goto(f"{hub.url}/hub/home")
+    assert "{{7*7}}" in page.inner_text(".hpc-home h3")
+    assert_harmless(page, "names-home")
+    (hub.home / "go").touch()
+    page.goto(f"{hub.url}/hub/spawn-pending/{hub.user}/second")
+    page.wait_for_selector("#hpc-failed:visible", timeout=60000)
+    assert "{{7*7}}" in page.inner_text("h1") and "{{7*7}}" in page.text_content("#hpc-report")
+    assert_harmless(page, "names-failure")
+    (hub.home / "go").unlink()
+
+
 def test_a_log(hub, page):
     text = json.dumps(LOG).replace("\\u0000", "\\u0001")
     (hub.home / "log.txt").write_text(json.loads(text))
