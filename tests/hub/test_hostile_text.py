@@ -27,7 +27,7 @@ def lines_of_sinfo():
 def hub(environment, make_toy_hub, tmp_path_factory):
     more = f"c.HPCSpawner.profiles = {PROFILES!r}\nc.HPCSpawner.command_timeout = 30\n"
     hub = make_toy_hub(tmp_path_factory.mktemp("hostile"), environment, "slurm", {}, more)
-    accounts = "".join(f"{hub.user}|{name}|{SHORT.replace('|', '')}\n" for name in ("geo", SHORT.replace("|", "")))
+    accounts = "".join(f"{hub.user}|{name}||{SHORT.replace('|', '')}\n" for name in ("geo", SHORT.replace("|", "")))
     reservation = slurm_info.reservation(SHORT.replace(" ", "")).replace("Accounts=bio,geo", "Accounts=(null)")
     for program, text in (("sinfo", lines_of_sinfo()), ("sacctmgr", accounts), ("scontrol-reservation", reservation)):
         (hub.toy.bin / f"{program}.txt").write_text(text)
