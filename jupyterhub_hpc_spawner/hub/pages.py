@@ -55,7 +55,7 @@ def last_time(spawner, templates):
         return ""
     colour, title = ("danger", "The last start failed") if failure else ("warning", "Your last session has ended")
     said = templates.get_template("pages/hpc_failure.html").render(failure=failure or ended)
-    return (f'<div class="alert alert-{colour} hpc-failed" id="hpc-failed"><h2 class="h5">{title}</h2>'
+    return (f'<div class="alert alert-{colour} hpc-failed" id="hpc-failed" role="alert"><h2 class="h5">{title}</h2>'
             f"{said}</div>")
 
 

@@ -70,9 +70,8 @@ def assert_harmless(page, name):
 def test_the_form(hub, page):
     page.goto(f"{hub.url}/hub/spawn/{hub.user}?opt-memory={'%22%3E%3Cb%3E' * 50}&opt-working_dir=~/{'y' * 3000}"
               "&next=/hub/%E2%80%AE%3Cb%3E" + "z" * 2000)
-    for summary in page.locator("summary").all():
-        summary.click()
-    page.wait_for_selector("#hpc-memory-error:visible")
+    page.wait_for_selector("#hpc-memory-error:visible")  # which opens its group
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert page.locator("#hpc-queue option").count() == 4 and page.locator("#hpc-account option").count() == 3
     assert "{{7*7}}{% raw %}" in page.inner_text(".hpc-card:nth-of-type(2)")
     assert_harmless(page, "form")
