@@ -141,7 +141,8 @@ def test_a_refusal(hub, page):
     (hub.toy.bin / "sbatch.txt").write_text(f"sbatch: error: Batch job submission failed: {LONG}\n")
     try:
         page.goto(f"{hub.url}/hub/spawn/{hub.user}")
-        page.click("#spawn_form [type=submit]")
+        with page.expect_navigation(timeout=60000):  # the form may show the failure before
+            page.click("#spawn_form [type=submit]")
         page.wait_for_selector("[role=alert]:visible >> text={{7*7}}", timeout=60000)
     finally:
         sbatch.write_text(own)
