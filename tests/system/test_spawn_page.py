@@ -9,6 +9,7 @@ def test_the_form_shows_the_clusters_choices(idle, browser, dark, phone):
     with chrome.page(browser, dark, phone) as page:
         chrome.log_in(page, idle.url, "alice")
         page.goto(f"{idle.url}/hub/spawn/alice")
+        page.wait_for_load_state("networkidle")  # wait and cost come after the form
         chrome.picture(page, f"form-{cluster.system}-{'dark' if dark else 'light'}{'-phone' if phone else ''}")
         for name, choices in cluster.form.items():
             control = page.locator(f"#hpc-{name}")
