@@ -63,7 +63,8 @@ def _runs(session, status):
 def _time_left(status, asked):
     if status.time_left is None:
         return ""
-    return f"{format_span(max(0, status.time_left - (time.time() - asked)))} left"
+    left = max(0, status.time_left - (time.time() - asked))
+    return f"{format_span(left // 60 * 60)} left"  # rather a little less than there is
 
 
 def _starting(name, title, last, status, page):
