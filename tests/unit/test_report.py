@@ -34,7 +34,7 @@ def world(monkeypatch):
 
 def test_a_hub_that_is_away_for_an_hour_hears_of_the_session_all_the_same(world, capsys):
     world.away = 3600
-    assert world.reporter.report("listening", address="10.0.0.2", port=8888)
+    assert world.reporter.report("listening", address="10.0.0.2", port=8888) is not None
     assert 3600 <= world.now < 3610 and world.tries < 3600
     said = capsys.readouterr().err
     assert said.count("the Hub at http://10.0.0.1:8081/hub/api/hpc-spawner/report cannot be reached so far") == 1
@@ -42,7 +42,7 @@ def test_a_hub_that_is_away_for_an_hour_hears_of_the_session_all_the_same(world,
 
 def test_a_hub_that_never_comes_back_is_given_up(world, capsys):
     world.away = float("inf")
-    assert not world.reporter.report("listening", address="10.0.0.2", port=8888)
+    assert world.reporter.report("listening", address="10.0.0.2", port=8888) is None
     assert 7200 < world.now < 7210
     assert capsys.readouterr().err.splitlines()[-1].endswith("Connection refused>")
 
@@ -50,7 +50,7 @@ def test_a_hub_that_never_comes_back_is_given_up(world, capsys):
 @pytest.mark.parametrize(("status", "tries_again"), [(403, False), (400, False), (503, True), (429, True)])
 def test_a_refusal_is_final_and_trouble_is_not(world, status, tries_again):
     world.refuses = status
-    assert not world.reporter.report("started", address="10.0.0.2")
+    assert world.reporter.report("started", address="10.0.0.2") is None
     assert (world.tries > 1) == tries_again
 
 
