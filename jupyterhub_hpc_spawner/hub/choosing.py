@@ -1,0 +1,98 @@
+"""How a request comes in: the spawn form, links, REST, saved options; all of them on one road, ``parse_options``."""
+from tornado import web
+from traitlets import default
+
+from .. import form
+from ..errors import ConfigError, OptionErrors
+from ..options import dump_options, parse_options
+from ..script import make_templates
+from . import offering, pages, private
+from .failures import StartFailed, bad_form, bad_options
+from .settings import Settings
+from .site import make_cluster, make_policy
+
+
+class Choosing(Settings):
+    """What a spawner does before there is a session."""
+
+    user_groups = None
+
+    @default("options_form")
+    def _options_form_default(self):
+        return Choosing.make_form
+
+    @default("options_from_form")
+    def _options_from_form_default(self):
+        return self.read_form
+
+    @default("apply_user_options")
+    def _apply_user_options_default(self):
+        return Choosing.check_options
+
+    @property
+    def cluster(self):
+        """The Cluster that all spawners of this Hub share."""
+        return private.shared(self, "hpc_spawner_cluster", self._make_cluster)
+
+    def _make_cluster(self):
+        pages.add_pages(self)
+        return make_cluster(self)
+
+    @property
+    def policy(self):
+        return make_policy(self)
+
+    @property
+    def offer(self):
+        """What this user may choose, from what is known already."""
+        return offering.offer_of(self)
+
+    def parse_options(self, raw):
+        """Options under this site's policy and the cluster's limits. Raises OptionErrors."""
+        return parse_options(private.unwrap(raw), self.policy, self.offer)
+
+    async def check_options(self, user_options):
+        """JupyterHub's hook before a start, for every road: form, REST, saved options. A bad field is a 400."""
+        await offering.look(self)
+        try:
+            return self.parse_options(user_options)
+        except OptionErrors as errors:
+            raise bad_options(errors) from None
+        except ConfigError as error:
+            self.log.error("The site's configuration keeps %s from starting: %s", self._log_name, error)
+            raise StartFailed(500, f"This site's configuration needs its administrator: {error}") from None
+
+    async def make_form(self):
+        """The spawn form: last values, or a link's, or what was just refused with the reasons beside the fields."""
+        await self.apply_group_overrides()
+        await offering.look(self)
+        templates = make_templates(self.template_paths)
+        try:
+            values, errors = offering.filled_in(self)
+            return pages.last_time(self, templates) + form.render(
+                templates, self.policy, self.offer, values, errors, *pages.form_addresses(self))
+        except ConfigError as error:
+            self.log.error("The site's configuration keeps %s from the form: %s", self._log_name, error)
+            raise StartFailed(500, f"This site's configuration needs its administrator: {error}") from None
+
+    def read_form(self, form_data):
+        """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""
+        values = form.read(form_data)
+        private.keep_typed(self, values)
+        try:
+            return dump_options(self.parse_options(values))
+        except OptionErrors as errors:
+            private.refuse(self, {error.field: error.message for error in errors.errors})
+            raise bad_form(errors) from None
+
+    async def run_auth_state_hook(self, auth_state):
+        """JupyterHub's last public call before it starts a server for whoever followed a link with options in it.
+
+        A link never starts a job: what it says is taken out of the request and fills in the form.
+        """
+        private.take_link(self)
+        await super().run_auth_state_hook(auth_state)
+
+    def options_from_query(self, query_data):
+        """Never reached by a link, see above; whatever else may come here starts nothing either."""
+        raise web.HTTPError(400, "Options in a link only fill in the form")
