@@ -6,6 +6,7 @@ into every Python (sitecustomize, Dask's preloads) may have started threads.
 import multiprocessing
 import os
 import sys
+import tempfile
 import threading
 import warnings
 from importlib import import_module
@@ -13,6 +14,8 @@ from importlib import import_module
 from .report import say
 
 WORKER = __package__ + ".dask_worker"
+# Of the 107 bytes that a Unix socket's path may have (unix(7)), multiprocessing adds some 40.
+MAX_TEMPORARY = 60
 
 
 def choose(note):
@@ -68,7 +71,13 @@ def _tasks(pid):
 def _clean(server):
     """Whether the server that it forks from has no threads."""
     probe = server.Process(target=exit_with_threads_of_parent)
-    probe.start()
+    usual = tempfile.gettempdir()
+    if len(usual) > MAX_TEMPORARY:  # a job's own may be: the server listens in it, in a private directory
+        tempfile.tempdir = "/tmp"
+    try:
+        probe.start()
+    finally:
+        tempfile.tempdir = usual
     probe.join()
     return probe.exitcode == 0
 

@@ -26,7 +26,7 @@ JOB = {"queue": "low", "account": "geo", "qos": "high", "reservation": "R7", "co
 OWN_FORM = {"sge": {"queue": "low.q", "reservation": "7"}}
 OWN_JOB = {"sge": {"queue": "low.q", "reservation": "7"},
            "pbs": {"queue": "R7", "reservation": None, "constraint": "himem=True"}}
-WAITING = {"slurm": "next in line, waiting for nodes", "pbs": "Not enough free nodes",
+WAITING = {"slurm": "next in line in queue", "pbs": "Not enough free nodes",
            "torque": "Not enough of the right type of nodes", "lsf": "waiting for nodes that have what it asks for"}
 REFUSAL = {
     "slurm": "Invalid account or account/partition combination",

@@ -47,7 +47,7 @@ def test_the_waiting_page_says_where_it_is_and_leads_to_the_session(shown, page)
     job = wait_for(lambda: shown.toy.jobs(), 30, lambda: "there is no job")[0]
     wait_for(lambda: page.click(".hpc-ask") or "in the queue" in page.inner_text("main"), 30,
              lambda: page.inner_text("main"))
-    assert f"Job {job['number']} is waiting in the queue: next in line" in page.inner_text("main")
+    assert f"Job {job['number']} is waiting in the queue: it is next in line" in page.inner_text("main")
     assert not page.locator("text=requires JavaScript").is_visible() and not page.is_visible("#hpc-cancel")
     assert page.locator("noscript meta[http-equiv=refresh]").count() == 1
     chrome.picture(page, "waiting-without-scripts")

@@ -111,7 +111,7 @@ def test_ipcluster_gives_engines_on_two_nodes_as_one_mpi_program(hub, run):
 @pytest.mark.parametrize(("options", "words"), [
     ({"account": "nope"}, "account: there is no 'nope' here"),
     ({"nodes": 4}, "nodes: at most 3 in queue normal"),
-    ({"node_type": "nofeat"}, "The batch system refused the job: .*Invalid feature"),
+    ({"reservation": "nores"}, "The batch system refused the job: .*Requested reservation"),
 ])
 def test_a_refusal_is_in_the_policys_or_the_batch_systems_words(run, options, words):
     with pytest.raises(KernelError, match=words):

@@ -39,8 +39,8 @@ def test_slurm_says_when_and_has_no_job_and_no_file_of_it(hub, cluster):
 
 
 def test_slurm_says_why_it_would_not_start(hub):
-    found = settled(hub, hub.user_token("alice"), node_type="nofeat")
-    assert found["problem"] == "Slurm would not start this as it stands: Invalid feature specification"
+    found = settled(hub, hub.user_token("alice"), reservation="nores")
+    assert found["problem"] == "Slurm would not start this as it stands: Requested reservation is invalid"
     assert found["wait"] == ""
 
 
