@@ -6,6 +6,9 @@ import pytest
 from fakes.toy import nodes_can_have_names
 from support.running_hub import request, wait_for
 
+# What the job does does not depend on the Hub's version.
+ONLY = ("newest",)
+
 
 @pytest.fixture(scope="module")
 def toy_hub(environment, tmp_path_factory, make_toy_hub):

@@ -5,6 +5,9 @@ import pytest
 from support.kernel import KernelError, run_code
 from support.running_hub import wait_for
 
+# What the job does does not depend on the Hub's version.
+ONLY = ("newest",)
+
 CONNECT = """
 import os
 import ipyparallel as ipp

@@ -8,6 +8,9 @@ from support.kernel import run_code
 from support.own_environment import make_kernel
 from support.running_hub import wait_for
 
+# What the job does does not depend on the Hub's version.
+ONLY = ("newest",)
+
 SHOW = """
 from jupyterhub_hpc_spawner.notebook import session
 print(session())
