@@ -19,11 +19,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from fakes.server import Handler  # noqa: E402
 from jupyterhub import orm  # noqa: E402
 from support.running_hub import RunningHub, request, wait_for  # noqa: E402
 
@@ -81,22 +82,9 @@ echo {name} >> {directory}/calls
 """
 
 
-class Answer(BaseHTTPRequestHandler):
-    """Every session's server."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("X-JupyterHub-Version", "0")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *arguments):
-        pass
-
-
 class Server(ThreadingHTTPServer):
+    """That of every session."""
+
     request_queue_size = 4096  # a Hub that starts knocks at all doors at once
 
 
@@ -303,7 +291,7 @@ def main():
     parser.add_argument("--peer", type=int, default=100, help="batchspawner's sessions")
     parser.add_argument("--rest", type=float, default=60, help="seconds")
     arguments = parser.parse_args()
-    server = Server(("127.0.0.1", 0), Answer)
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     directory = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     try:
