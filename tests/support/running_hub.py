@@ -49,6 +49,7 @@ class RunningHub:
         self.address = address
         self.become = list(become)
         ports = dict(zip(("port", "hub_port", "proxy_port"), free_ports(address, 3)))
+        self.hub_port = ports["hub_port"]
         self.url = f"http://{address}:{ports['port']}"
         self.log = self.directory / "hub.log"
         text = BASE_CONFIG.format(address=address, directory=directory, token=TOKEN, proxy=proxy_command(), **ports)
@@ -56,6 +57,7 @@ class RunningHub:
         self.process = None
 
     def start(self):
+        wait_for(self._has_its_port, START_TIMEOUT, lambda: f"somebody else has port {self.hub_port}")
         env = {"PATH": f"{self.bin_dir}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8",
                "HOME": str(self.directory), "CONFIGPROXY_AUTH_TOKEN": "0" * 32}
         with open(self.log, "ab") as log:
@@ -64,6 +66,14 @@ class RunningHub:
                 cwd=self.directory, env=env, stdout=log, stderr=log, start_new_session=True)
         wait_for(self._serves, START_TIMEOUT, lambda: f"the Hub does not start:\n{self.log.read_text()[-4000:]}")
         return self
+
+    def _has_its_port(self):
+        """Between two lives of a Hub any connection of this machine may have it for a while."""
+        try:
+            socket.create_server((self.address, self.hub_port)).close()
+        except OSError:
+            return False
+        return True
 
     def _serves(self):
         if self.process.poll() is not None:
