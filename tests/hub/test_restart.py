@@ -2,10 +2,14 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from support.kernel import run_code
 from support.running_hub import request, wait_for
+
+from jupyterhub_hpc_spawner import localbatch
 
 
 def test_a_killed_hub_finds_the_running_session_again(session):
@@ -33,16 +37,19 @@ def test_a_job_that_ended_while_the_hub_was_away_is_noticed(session):
     assert "without a word" in session.ended(session.user)["why"]
 
 
-def test_what_the_hub_before_could_not_cancel_is_cancelled_when_the_next_starts(session):
-    job = session.state(session.user)["job_id"]
-    session.stop(signal.SIGKILL)
-    owed = session.directory / "jupyterhub_hpc_owed_cancels.json"
-    owed.write_text(json.dumps([[session.user, job]]))
-    session.start()
-    wait_for(lambda: not session.leftovers(), 30, lambda: f"processes are left: {session.leftovers()}")
-    wait_for(lambda: json.loads(owed.read_text()) == [], 20, lambda: "it is still owed")
-    wait_for(lambda: not session.servers(session.user), 40, lambda: "a dead session is shown")
-    session.assert_nothing_left()
+def test_what_the_hub_before_could_not_cancel_is_cancelled_when_the_next_starts(idle):
+    """A job without a session, as such a cancel leaves it."""
+    env = {**os.environ, "HPC_LOCAL_JOBS": str(idle.home / "jobs")}
+    argv = [sys.executable, localbatch.__file__, "submit", str(idle.home / "job.log")]
+    script = "#!/bin/sh\nexec sleep 600\n"
+    job = subprocess.run(argv, env=env, input=script, capture_output=True, check=True, text=True).stdout.strip()
+    record = json.loads((idle.home / "jobs" / f"{job}.json").read_text())
+    idle.stop(signal.SIGKILL)
+    owed = idle.directory / "jupyterhub_hpc_owed_cancels.json"
+    owed.write_text(json.dumps([[idle.user, job]]))
+    idle.start()
+    wait_for(lambda: json.loads(owed.read_text()) == [], 30, lambda: "it is still owed")
+    wait_for(lambda: not localbatch.alive(record), 30, lambda: "the job runs on")
 
 
 @pytest.fixture
