@@ -15,6 +15,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 MAX_INPUT = 4 * 1024 ** 2
@@ -32,6 +33,8 @@ FIRST_UID = 1000
 # Variables of the helper's own list that name no files.
 PLAIN = ("LANG", "LC_ALL", "TZ")
 NOBODY = 65534
+# Seconds that a directory may resist its removal.
+REMOVAL = 5
 # In the session's directory: what a kernel can import although its environment does not have this package.
 IMPORTABLE = "python/jupyterhub_hpc_spawner"
 # More programs and variables of a batch system from another package, one name a line; root's word.
@@ -106,7 +109,7 @@ def end(request):
         raise Refused(f"{directory} is not a directory of this user")
     log = _tail(directory / "job.log", int(request["lines"]))
     if request["remove"]:
-        shutil.rmtree(directory)
+        _remove(directory)
     return {"log": log}
 
 
@@ -204,6 +207,15 @@ def _stage(directory, files):
         (directory / folder).mkdir(mode=0o700)
     for source, target in code.items():
         (directory / target).write_bytes(source.read_bytes())
+
+
+def _remove(directory):
+    """The keys at once, whatever else resists: processes that are just ending still write there, and on NFS what they
+    hold open stays as long as they do."""
+    late = time.monotonic() + REMOVAL
+    while os.path.lexists(directory):
+        shutil.rmtree(directory, ignore_errors=time.monotonic() < late)
+        time.sleep(0.05)
 
 
 def _tail(path, lines):

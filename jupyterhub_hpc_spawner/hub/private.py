@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import jupyterhub
 import sqlalchemy
+from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import utcnow
 
@@ -59,9 +60,26 @@ def persist(spawner):
         sqlalchemy.inspect(spawner.orm_spawner).session.commit()
 
 
+def token_number(spawner):
+    """The server's token in the Hub's database, which has no token itself, only what it is known by."""
+    token = orm.APIToken.find(sqlalchemy.inspect(spawner.orm_spawner).session, spawner.api_token)
+    return token.id if token else 0
+
+
+def revoke(spawner, number):
+    """That token is good for nothing any more. JupyterHub does the same for a token that it made itself, but does not
+    know one of the Hub before."""
+    db = sqlalchemy.inspect(spawner.orm_spawner).session
+    token = db.get(orm.APIToken, number) if db and number else None
+    if token and token.user is spawner.orm_spawner.user:
+        db.delete(token)
+        db.commit()
+
+
 def used(spawner):
     """Activity of now: the last that JupyterHub knows is from before the wait in the queue."""
     spawner.orm_spawner.last_activity = utcnow(with_tz=False)
+    sqlalchemy.inspect(spawner.orm_spawner).session.commit()  # the next request would roll it back
 
 
 def resume(spawner, listening):

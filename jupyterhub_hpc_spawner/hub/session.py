@@ -31,7 +31,7 @@ class ExtraJob:
 @dataclass
 class SessionState:
     """What outlives a restart of the Hub; no secret, only the digest of one. ``goodbye``: why the job says it ends;
-    ``stopping``: the user has asked for its end."""
+    ``stopping``: the user has asked for its end; ``token``: the number of its server's token in the Hub's database."""
 
     name: str
     directory: str
@@ -46,6 +46,7 @@ class SessionState:
     stopping: bool = False
     extra: list = field(default_factory=list)
     times: dict = field(default_factory=dict)
+    token: int = 0
 
 
 def new_name():

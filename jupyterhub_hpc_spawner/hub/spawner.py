@@ -64,6 +64,7 @@ class HPCSpawner(Choosing):
             self.session = self.new_session()
         except HelperError as error:
             raise private.keep_failure(self, StartFailed.not_submitted(error)) from error
+        self.session.state.token = private.token_number(self)
         self.session.reach("asked")
         self.session.tell(5, "Submitting the job.",
                           runtimes=[type(runtime).__name__ for runtime in wanted_runtimes(options)])
@@ -234,12 +235,14 @@ class HPCSpawner(Choosing):
         private.keep_failure(self, failure)
 
     async def _clean_up(self, patience=STOP_TIMEOUT):
-        """The end of the session's log; its directory is removed and nobody asks for its jobs any more."""
+        """The end of the session's log; its directory is removed, its token is good for nothing, and nobody asks for
+        its jobs any more."""
         session = self.session
         await extra.jobs_of(self).end(patience)
         session.reach("ended")
         session.over = True
         self.cluster.poller.forget(session.state.job_id)
+        private.revoke(self, session.state.token)
         return await self.cluster.end(self.user.name, session.state.directory, LOG_LINES)
 
     def take_report(self, report, peer):

@@ -22,8 +22,15 @@ def test_a_killed_hub_finds_the_running_session_again(session):
     assert request("GET", f"{session.server_url}api/status", token=token).status == 200
     code = "from dask.distributed import Client; c = Client(); c.wait_for_workers(2, 30); print(len(c.nthreads()))"
     assert run_code(session.server_url, token, code).strip() == "2"
+    assert server_tokens(session)
     session.stop_server(session.user)
     session.assert_nothing_left()
+    assert not server_tokens(session), "the server's token outlives its session"
+
+
+def server_tokens(hub):
+    tokens = hub.api("GET", f"/users/{hub.user}/tokens").json["api_tokens"]
+    return [token for token in tokens if token["note"].startswith("Server at")]
 
 
 def test_a_job_that_ended_while_the_hub_was_away_is_noticed(session):

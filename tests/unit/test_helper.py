@@ -240,6 +240,45 @@ def test_a_log_that_is_no_plain_file_is_not_read(user, tmp_path, make):
     assert not user.session.exists() and (tmp_path / "secret").exists()
 
 
+WRITER = """
+import itertools, os, sys, time
+late = time.monotonic() + 1
+for number in itertools.count():
+    try:
+        os.makedirs(sys.argv[1] + "/node/__pycache__", exist_ok=True) if number < 5 else None
+        open("%s/node/%d" % (sys.argv[1], number), "w").close()
+    except OSError:
+        pass
+    if number == 5:
+        print("writing", flush=True)
+    if time.monotonic() > late:
+        break
+"""
+
+
+def test_a_process_that_is_just_ending_and_still_writes_does_not_keep_the_directory(user):
+    user.ask("submit")
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, user.session], stdout=subprocess.PIPE)
+    assert writer.stdout.readline() == b"writing\n"
+    assert user.ask("end") == {"ok": True, "log": ""}
+    assert not user.session.exists()
+    writer.communicate(timeout=20)
+
+
+def test_what_cannot_be_removed_is_said_and_the_keys_are_gone_all_the_same(user, monkeypatch):
+    user.ask("submit")
+    monkeypatch.setattr(helper, "REMOVAL", 0.2)
+    rmdir = os.rmdir
+
+    def busy(path, **where):
+        if str(path) == "node":
+            raise OSError(16, "Device or resource busy", path)
+        rmdir(path, **where)
+    monkeypatch.setattr(os, "rmdir", busy)
+    assert "Device or resource busy" in user.refused("end")
+    assert [path.name for path in user.session.iterdir()] == ["node"] and not list((user.session / "node").iterdir())
+
+
 def test_links_inside_the_directory_are_removed_and_not_followed(user, tmp_path):
     user.ask("submit")
     (tmp_path / "precious").mkdir()
