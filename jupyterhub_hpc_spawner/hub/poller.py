@@ -24,6 +24,10 @@ class _Watched:
     ending: bool = False
 
     @property
+    def in_doubt(self):
+        return self.status is _UNASKED or (self.missing and self.status.state != JobState.FINISHED)
+
+    @property
     def at_rest(self):
         return self.status.state == JobState.RUNNING and not self.missing and not self.ending
 
@@ -53,10 +57,11 @@ class Poller:
         self.failures = 0
         self.error = ""
 
-    def watch(self, job_id, owner):
-        """Begin with the job; the next question comes as soon as the interval allows."""
+    def watch(self, job_id, owner, submitted=True):
+        """Begin with the job; the next question comes as soon as the interval allows. One that was not ``submitted``
+        just now is listed, or has ended."""
         if job_id not in self._watched:
-            self._watched[job_id] = _Watched(owner, self._clock())
+            self._watched[job_id] = _Watched(owner, self._clock() if submitted else -float("inf"))
             self._wanted.set()
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._loop())
@@ -85,13 +90,17 @@ class Poller:
         await self._round.wait()
 
     async def answered(self, job_id, owner, timeout):
-        """The job's status, if need be after waiting up to ``timeout`` seconds for a first answer."""
-        self.watch(job_id, owner)
-        if self.status(job_id) is _UNASKED:
+        """The job's status, if need be after waiting up to ``timeout`` seconds for an answer that tells whether it is
+        there; not for a batch system that does not answer at all."""
+        self.watch(job_id, owner, submitted=False)
+        late = self._clock() + timeout
+        while self._watched[job_id].in_doubt and (left := late - self._clock()) > 0:
             try:
-                await asyncio.wait_for(self.next_round(), timeout)
+                await asyncio.wait_for(self.next_round(), left)
             except asyncio.TimeoutError:
-                pass
+                break
+            if self.failures or job_id not in self._watched:
+                break
         return self.status(job_id)
 
     async def _loop(self):

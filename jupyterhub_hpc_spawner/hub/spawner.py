@@ -186,7 +186,8 @@ class HPCSpawner(Choosing):
                 ending.keep(self, JobStatus(JobState.FINISHED), "")
             return 0 if session.over else None
         if not session.has("ended"):
-            status = await self.cluster.poller.answered(session.state.job_id, self.user.name, timeout=10)
+            patience = max(10, 3 * self.status_interval)
+            status = await self.cluster.poller.answered(session.state.job_id, self.user.name, patience)
             if status.state != JobState.FINISHED and not session.put_back(self.cluster.poller):
                 extra.jobs_of(self).watch()
                 return None

@@ -1,12 +1,15 @@
 """A real JupyterHub with its proxy, as a process of its own."""
 import json
 import os
+import random
+import re
 import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from itertools import islice
 from pathlib import Path
 
 from jupyterhub_hpc_spawner.demo import proxy_command
@@ -57,31 +60,30 @@ class RunningHub:
         self.process = None
 
     def start(self):
-        wait_for(self._has_its_port, START_TIMEOUT, lambda: f"somebody else has port {self.hub_port}")
+        wait_for(lambda: is_free(self.address, self.hub_port), START_TIMEOUT,
+                 lambda: f"somebody else has port {self.hub_port}")
         env = {"PATH": f"{self.bin_dir}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8",
                "HOME": str(self.directory), "CONFIGPROXY_AUTH_TOKEN": "0" * 32}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*self.become, str(self.bin_dir / "jupyterhub"), "-f", str(self.directory / "jupyterhub_config.py")],
                 cwd=self.directory, env=env, stdout=log, stderr=log, start_new_session=True)
-        wait_for(self._serves, START_TIMEOUT, lambda: f"the Hub does not start:\n{self.log.read_text()[-4000:]}")
+        wait_for(self._serves, START_TIMEOUT, lambda: f"the Hub does not start:\n{self.words()}")
         return self
-
-    def _has_its_port(self):
-        """Between two lives of a Hub any connection of this machine may have it for a while."""
-        try:
-            socket.create_server((self.address, self.hub_port)).close()
-        except OSError:
-            return False
-        return True
 
     def _serves(self):
         if self.process.poll() is not None:
-            raise AssertionError(f"the Hub ended:\n{self.log.read_text()[-4000:]}")
+            raise AssertionError(f"the Hub ended:\n{self.words()}")
         try:
             return self.api("GET", "/info").status == 200
         except OSError:
             return False
+
+    def words(self):
+        """The end of its log without what the proxy says of a Hub that is not there."""
+        lines = self.log.read_text().splitlines()
+        return "\n".join([line for line in lines if not re.search(
+            r"\[ConfigProxy\]|^  +at TCPConnectWrap|^  (errno|code|syscall|address|port): |^}$", line)])[-4000:]
 
     def stop(self, number=signal.SIGTERM):
         """End Hub and proxy; what they run in other process groups (sessions) stays."""
@@ -202,8 +204,16 @@ def wait_for(condition, timeout, explain, pause=0.05):
 
 
 def free_ports(address, count):
-    sockets = [socket.create_server((address, 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Not those that the system gives to whoever connects: until the Hub listens, anybody might."""
+    ports = (port for port in random.sample(range(10000, 32000), 1000) if is_free(address, port))
+    return list(islice(ports, count))
+
+
+def is_free(address, port):
+    """Also on loopback, where the proxy has one of its ports."""
+    try:
+        for where in {address, "127.0.0.1"}:
+            socket.create_server((where, port)).close()
+    except OSError:
+        return False
+    return True

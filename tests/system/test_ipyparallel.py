@@ -49,9 +49,14 @@ except Exception as error:
 print(client[:].apply_sync(lambda: 1))
 """
 # A client that was refused may hang in the end of its Python.
+# Its own limit of time bounds the wait for an answer only; a client may also hang while it gives up.
 CONNECTS = """
-import os, sys
+import os, signal, sys
 import ipyparallel as ipp
+def give_up(*ignored):
+    raise TimeoutError
+signal.signal(signal.SIGALRM, give_up)
+signal.alarm(40)
 try:
     ipp.Client(sys.argv[1], timeout=float(sys.argv[2]))
 except Exception as error:

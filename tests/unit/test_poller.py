@@ -299,3 +299,20 @@ async def test_who_asks_for_a_job_first_waits_for_the_first_answer(world):
 
 async def test_who_asks_for_a_job_does_not_wait_for_ever(world):
     assert (await world.poller.answered("7", "alice", timeout=0.01)).state == JobState.UNKNOWN
+
+
+async def test_who_asks_for_a_job_that_an_answer_lacks_waits_until_that_is_sure(world):
+    """As a Hub does that was restarted: what it takes to be there it knocks at, for minutes."""
+    status = asyncio.ensure_future(world.poller.answered("7", "alice", timeout=60))
+    await asyncio.sleep(0)
+    await world.answer({"8": RUNNING})
+    assert not status.done()
+    await world.answer({"8": RUNNING})
+    assert (await asyncio.wait_for(status, 2)).state == JobState.FINISHED
+
+
+async def test_who_asks_for_a_job_is_told_when_the_batch_system_does_not_answer(world):
+    status = asyncio.ensure_future(world.poller.answered("7", "alice", timeout=600))
+    await asyncio.sleep(0)
+    await world.answer(QueryError("no controller"))
+    assert (await asyncio.wait_for(status, 2)).state == JobState.UNKNOWN
