@@ -119,6 +119,7 @@
   function fail(event) {
     over = true;
     if (!/cancelled/.test(event.message.split("\n")[0])) {
+      tell("Your session could not start");
       window.location.reload();
       return;
     }
@@ -131,8 +132,13 @@
 
   function ready() {
     over = true;
-    if (wants && document.hidden) new Notification("Your session is ready", { body: page.dataset.title || document.title });
+    tell("Your session is ready");
     window.location.reload();
+  }
+
+  let wants = false;
+  function tell(news) {
+    if (wants && document.hidden) new Notification(news, { body: page.dataset.title || document.title });
   }
 
   // This server and no other, also where it has a name.
@@ -162,7 +168,6 @@
     }
   }
 
-  let wants = false;
   function offerNotification() {
     if (!("Notification" in window) || Notification.permission === "denied") return;
     const button = element("hpc-notify");
@@ -180,8 +185,10 @@
     if (event.failed) {
       events.close();
       // The form says it, too, with all that was filled in.
-      if (/^Spawn failed: The (batch system refused the job|job could not be submitted):/.test(event.message)) window.location.replace(again);
-      else fail(event);
+      if (/^Spawn failed: The (batch system refused the job|job could not be submitted):/.test(event.message)) {
+        tell("Your session could not start");
+        window.location.replace(again);
+      } else fail(event);
     } else {
       show(event);
       if (event.ready) {

@@ -314,8 +314,8 @@ start_failed() {
 
 start() {
     local version began=$EPOCHREALTIME
-    # a changed script or subnet means a new cluster
-    version=$( (cat "$0" "${BASH_SOURCE[0]}"; echo "$NET") | cksum)
+    # a changed script or setting means a new cluster
+    version=$( (cat "$0" "${BASH_SOURCE[0]}"; echo "$NET ${CPUS:-}") | cksum)
     if is_up && [[ $(cat "$RUN/version" 2>/dev/null) == "$version" ]]; then
         say "already up"
         return

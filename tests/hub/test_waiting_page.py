@@ -158,6 +158,35 @@ def test_it_leads_to_the_session(idle, browser):
         page.wait_for_url(f"{idle.url}/user/{idle.user}/**", timeout=60000)
 
 
+# Notifications as they are, and what was said in them; the page as when another one is looked at.
+LISTEN = """
+window.Notification = class extends Notification {
+  constructor(title, options) {
+    super(title, options);
+    sessionStorage.setItem("told", `${title}: ${options.body}`);
+  }
+};
+Object.defineProperty(document, "hidden", { get: () => true });
+"""
+
+
+@pytest.mark.parametrize(("last_word", "told"), [("", "Your session is ready"),
+                                                 ("false\n", "Your session could not start")])
+def test_who_wants_to_be_told_is(idle, browser, last_word, told):
+    idle.toy.control(hold="busy")
+    (idle.home / ".jupyterhub.env").write_text(last_word)
+    idle.begin(**LIGHT)
+    with chrome.page(browser) as page:
+        page.context.grant_permissions(["notifications"], origin=idle.url)
+        page.add_init_script(LISTEN)
+        in_the_queue(idle, page)
+        page.click("#hpc-notify")
+        assert page.inner_text("#hpc-notify:disabled") == "You will be told"
+        idle.toy.control()
+        page.wait_for_function("sessionStorage.getItem('told')", timeout=60000)
+        assert page.evaluate("sessionStorage.getItem('told')").startswith(f"{told}: ")
+
+
 def begin(hub, server, hold="busy"):
     hub.toy.control(hold=hold)
     answer = hub.api("POST", f"/users/{hub.user}/servers/{server}" if server else f"/users/{hub.user}/server",
