@@ -163,9 +163,9 @@ def _explain(detail):
     return OptionError(name, str(cause or detail["msg"]))
 
 
-def readable(name):
-    """A key may be any text, and this one goes into logs: never a line of its own there."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name) or '""'
+def readable(text):
+    """What others wrote, a key say, for a log: never a line of its own there."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text) or '""'
 
 
 def _parsed(name, values):

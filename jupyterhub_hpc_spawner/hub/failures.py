@@ -5,7 +5,7 @@ from html import escape
 
 from tornado import web
 
-from ..options import Options
+from ..options import Options, readable
 from ..units import format_span
 
 # What the job script and the launcher say of the one cause, in the job's log.
@@ -50,7 +50,7 @@ class StartFailed(web.HTTPError):
     """
 
     def __init__(self, status_code, message, summary="", words="", advice=None):
-        super().__init__(status_code, message)
+        super().__init__(status_code, readable(message))
         self.message = message
         self.summary = summary or message
         self.words = words
@@ -156,7 +156,8 @@ class StartFailed(web.HTTPError):
                 f'<pre class="text-start">{escape(self.details)}</pre></details>')
 
     def __str__(self):
-        return self.jupyterhub_message
+        """For JupyterHub's log, on one line: the message is in part the job's."""
+        return readable(self.message)
 
 
 def bad_options(errors):

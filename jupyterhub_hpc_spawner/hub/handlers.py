@@ -62,12 +62,12 @@ class Choice(Proof):
 
 
 class SessionHandler(apihandlers.APIHandler):
-    """Messages from a session: the server's token finds the user, the secret proves the session."""
+    """Messages from a session: the server's own token finds the user, the secret proves the session."""
 
     def read(self, kind):
         """(the session's spawner, the message)."""
-        user = self.current_user
-        if len(self.request.body) > MAX_BODY or user is None or not hasattr(user, "spawners"):
+        user, token = self.current_user, self.get_token()
+        if len(self.request.body) > MAX_BODY or token is None or not hasattr(user, "spawners"):
             raise web.HTTPError(403, "Only for a session's own job and notebooks")
         try:
             message = kind.model_validate_json(self.request.body)
@@ -75,8 +75,8 @@ class SessionHandler(apihandlers.APIHandler):
             raise web.HTTPError(400, f"Not a {kind.__name__.lower()}: {_bad_fields(error)}") from None
         for spawner in list(user.spawners.values()):
             session = getattr(spawner, "session", None)
-            if session and session.state.name == message.session and credentials.matches(
-                    message.secret, session.state.digest):
+            if (session and session.state.name == message.session and session.state.token == token.id
+                    and credentials.matches(message.secret, session.state.digest)):
                 return spawner, message
         raise web.HTTPError(403, "There is no such session, or this is not its own")
 
@@ -95,7 +95,9 @@ class ReportHandler(SessionHandler):
             self.set_status(204)
 
     def _peer(self):
-        """The address at the other end of the connection, whatever X-Forwarded-For says."""
+        """The address at the other end of the connection; "" where that is a proxy's, whatever it says of others."""
+        if "X-Forwarded-For" in self.request.headers:
+            return ""
         return self.request.connection.stream.socket.getpeername()[0].partition("%")[0].removeprefix("::ffff:")
 
 

@@ -1,4 +1,5 @@
-"""Cancels that the batch system has not taken yet: tried again until it does, also by a Hub that was restarted."""
+"""Cancels that the batch system has not taken yet, or has taken and not carried out: tried again until the job is gone,
+also by a Hub that was restarted."""
 import asyncio
 import json
 import os
@@ -12,12 +13,14 @@ MAX_PAUSE = 600
 
 
 class OwedCancels:
-    """``cancel`` is a coroutine function of (username, job id) that raises HPCSpawnerError. ``path`` is a file of the
-    Hub's own, or None: then they are kept in memory only."""
+    """``cancel`` and ``is_gone`` are coroutine functions of (username, job id); the first raises HPCSpawnerError, the
+    second waits a while for the job's end. ``path`` is a file of the Hub's own, or None: then they are kept in memory
+    only."""
 
-    def __init__(self, path, cancel, log):
+    def __init__(self, path, cancel, is_gone, log):
         self._path = Path(path) if path else None
         self._cancel = cancel
+        self._is_gone = is_gone
         self._log = log
         self._tasks = {}
 
@@ -51,17 +54,18 @@ class OwedCancels:
     async def _try(self, username, job_id, pause):
         for attempt in count(1):
             await asyncio.sleep(pause)
+            why = "the batch system took the cancel, and the job is still there"
             try:
                 await self._cancel(username, job_id)
+                if await self._is_gone(username, job_id):
+                    break
             except HPCSpawnerError as error:
-                pause = min(FIRST_PAUSE * 2 ** min(attempt, 10), MAX_PAUSE)
-                self._log.error("Job %s of %s is still not cancelled; next try in %d s: %s", job_id, username, pause,
-                                error)
-            else:
-                self._log.info("Job %s of %s is cancelled at last", job_id, username)
-                del self._tasks[username, job_id]
-                self._write()
-                return
+                why = error
+            pause = min(FIRST_PAUSE * 2 ** min(attempt, 10), MAX_PAUSE)
+            self._log.error("Job %s of %s is still not cancelled; next try in %d s: %s", job_id, username, pause, why)
+        self._log.info("Job %s of %s is cancelled at last", job_id, username)
+        del self._tasks[username, job_id]
+        self._write()
 
     def _write(self):
         """The whole file or none of it."""

@@ -80,6 +80,11 @@ class Poller:
         watched = self._watched.get(job_id)
         return watched.status if watched else _UNASKED
 
+    def lacks(self, job_id):
+        """Whether the batch system's last answer did not have the job, which may be why it is FINISHED."""
+        watched = self._watched.get(job_id)
+        return bool(watched and watched.missing)
+
     def asked(self, job_id):
         """When the question was put that the status answers, in seconds since 1970."""
         watched = self._watched.get(job_id)

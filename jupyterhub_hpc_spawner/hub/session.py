@@ -127,7 +127,7 @@ class Session:
         self._wake()
 
     def report(self, report, peer):
-        """Take a report from the job; ``peer`` is the address that it came from.
+        """Take a report from the job; ``peer`` is the address that it came from, "" where that is a proxy's.
 
         A phase counts once. The address is believed where the report came from there; through a relay (NAT, a
         proxy) the batch system is asked for the node instead.
@@ -136,14 +136,14 @@ class Session:
             return
         self.state.phases.append(report.phase)
         self.heard = time.time()
-        address = str(report.address)
-        self.state.relayed = ipaddress.ip_address(peer) != report.address
+        if report.phase in ("started", "listening"):
+            self.state.address = str(report.address)
+            self.state.relayed = not peer or ipaddress.ip_address(peer) != report.address
         if report.phase == "started":
-            self.state.address = address
             self.reach("running")
-            self.tell(60, f"The job runs on {address}; the server is starting.", "server")
+            self.tell(60, f"The job runs on {report.address}; the server is starting.", "server")
         elif report.phase == "listening":
-            self.state.address, self.state.port = address, report.port
+            self.state.port = report.port
             self.reach("listening")
             self.tell(90, "The server answers; connecting.", "server")
         elif report.phase == "failed":

@@ -3,11 +3,14 @@ import json
 import logging
 import re
 
+from ..options import readable
+
 _PLAIN = re.compile(r"[\w.@+-]*")
 
 
 class SessionLog(logging.LoggerAdapter):
-    """Of the spawner's session, in logfmt, for whoever has a job's id and a large log."""
+    """Of the spawner's session, in logfmt, for whoever has a job's id and a large log. What jobs and batch systems say
+    makes no line of its own."""
 
     def __init__(self, spawner):
         super().__init__(spawner.log, {})
@@ -18,7 +21,7 @@ class SessionLog(logging.LoggerAdapter):
             session = self.spawner.session
             job, name = (session.state.job_id, session.state.name) if session else ("", "")
             facts = map(word, (self.spawner.user.name, self.spawner.name, job, name))
-            self.logger.log(level, f"{msg} user=%s server=%s job=%s session=%s", *args, *facts,
+            self.logger.log(level, "%s user=%s server=%s job=%s session=%s", readable(msg % args), *facts,
                             stacklevel=stacklevel + 1, **kwargs)
 
 

@@ -197,8 +197,11 @@ class HPCSpawner(Choosing):
         return 0
 
     async def _keep_end(self):
-        """Of a session that nobody stopped here: why it ended, for its user."""
+        """Of a session that nobody stopped here: why it ended, for its user. A job that the batch system only lacks is
+        cancelled: should that have been a wrong answer, it does not run on without its session."""
         session, status = self.session, self.cluster.poller.status(self.session.state.job_id)
+        if self.cluster.poller.lacks(session.state.job_id) and not session.has("ended"):
+            await self.cluster.cancel(self.user.name, session.state.job_id)
         end = await self._clean_up()
         kept = ending.keep(self, status, end)
         session.log.warning("The session has ended by itself: %s; the end of its log: %r", kept.why, end[-1000:])
@@ -224,7 +227,8 @@ class HPCSpawner(Choosing):
             try:
                 await asyncio.wait_for(self.session.ended(self.cluster.poller), STOP_TIMEOUT)
             except asyncio.TimeoutError:
-                self.session.log.warning("The job was cancelled and has not ended yet")
+                self.session.log.warning("The job was cancelled and has not ended yet; it will be cancelled again")
+                self.cluster.owed.add(self.user.name, self.session.state.job_id)
         log = await self._clean_up(0 if now else STOP_TIMEOUT)
         if cause == "unreachable":
             self._keep_unreachable(log)

@@ -43,6 +43,10 @@ def injected(module, kind, fault):
     elif word == "hide":
         # From the Hub's own account, which asks without a home directory; a job's owner has one.
         return None if "HOME" in os.environ else module.EMPTY
+    elif word == "empty":
+        return module.EMPTY
+    elif word == "ignore":  # it says that it will, and does not
+        return 0, "", ""
     elif word:
         return {"down": module.DOWN, "refuse": module.REFUSED}[word][kind]
     return None

@@ -4,22 +4,26 @@ import urllib.error
 import urllib.request
 
 import pytest
-from support.running_hub import Answer, request
+from support.running_hub import Answer, request, wait_for
 
 
 @pytest.fixture
 def plan(session):
+    return plan_of(session)
+
+
+def plan_of(hub):
     """What the job knows: its secret and its token."""
-    directory = session.home / "sessions" / session.state(session.user)["name"]
+    directory = hub.home / "sessions" / hub.state(hub.user)["name"]
     found = json.loads((directory / "plan.json").read_text())
     lines = (directory / "environment.sh").read_text().splitlines()
     found["token"] = next(line.split("=", 1)[1] for line in lines if "JUPYTERHUB_API_TOKEN" in line)
     return found
 
 
-def report(hub, plan, token=True, **fields):
+def report(hub, plan, token=True, url="", **fields):
     body = {"session": plan["session"], "secret": plan["secret"], "phase": "started", "address": "127.0.0.1"}
-    return request("POST", f"{hub.url}/hub/api/hpc-spawner/report", {**body, **fields},
+    return request("POST", f"{url or hub.url}/hub/api/hpc-spawner/report", {**body, **fields},
                    plan["token"] if token is True else token)
 
 
@@ -32,6 +36,40 @@ def send(hub, plan, body):
             return Answer(answer.status, answer.read(), answer.headers)
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read(), error.headers)
+
+
+@pytest.fixture
+def starting(idle):
+    """A session whose job runs and says nothing itself until there is a file."""
+    (idle.home / ".jupyterhub.env").write_text('until [ -e "$HOME/go" ]; do sleep 0.05; done\n')
+    (idle.home / "go").unlink(missing_ok=True)
+    assert idle.api("POST", f"/users/{idle.user}/server", {"user_options": {}}).status < 300
+    idle.progress(idle.user, until=lambda event: "is submitted" in event["message"])
+    yield idle
+    (idle.home / "go").touch()
+
+
+def test_an_address_is_believed_only_where_the_report_came_from_there(starting):
+    """Through the proxy the report comes from the Hub's own machine, whoever sends it."""
+    assert report(starting, plan_of(starting)).status == 204
+    assert starting.state(starting.user)["relayed"]
+    (starting.home / "go").touch()
+    assert starting.progress(starting.user)[-1].get("ready")
+    state = starting.state(starting.user)
+    assert not state["relayed"] and state["address"] == "127.0.0.1"
+
+
+def test_what_a_job_says_makes_no_line_in_the_log(starting):
+    forged = "[C 2026-01-01 00:00:00.000 JupyterHub app:1] forged"
+    with open(starting.home / ".jupyterhub.env", "a") as last_word:
+        last_word.write(f"echo '{forged}'\n")
+    assert report(starting, plan_of(starting), phase="failed", message=f"first\n{forged}").status == 204
+    failed = starting.progress(starting.user)[-1]
+    assert failed.get("failed") and forged in failed["message"].splitlines()
+    request("GET", f"{starting.server_url}lab", token=starting.user_token(starting.user))
+    wait_for(lambda: not starting.servers(starting.user), 30, lambda: "the session is still shown")
+    assert "forged" in starting.log.read_text()
+    assert not [line for line in starting.log.read_text().splitlines() if line.startswith(forged)]
 
 
 def test_the_job_itself_may_report(session, plan):
@@ -48,7 +86,8 @@ def test_nobody_without_the_jobs_secret_may(session, plan, fields):
 def test_the_secret_alone_is_not_enough(session, plan):
     assert report(session, plan, token=None).status == 403
     session.api("POST", "/users/somebody-else")
-    assert report(session, plan, token=session.user_token("somebody-else")).status == 403
+    for user in ("somebody-else", session.user):
+        assert report(session, plan, token=session.user_token(user)).status == 403
 
 
 @pytest.mark.parametrize("fields", [

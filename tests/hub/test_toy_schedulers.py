@@ -285,9 +285,7 @@ def a_session_whose_token_was_revoked_ends_as_any_other(hub):
     for end in ("stop", "cancel"):
         job = light_session(hub)
         tokens = hub.api("GET", f"/users/{hub.user}/tokens").json["api_tokens"]
-        # JupyterHub does not know the token of a session of the Hub before, and so leaves it at its end.
-        server = max((token for token in tokens if token["note"].startswith("Server at ")),
-                     key=lambda token: token["created"])
+        server, = [token for token in tokens if token["note"].startswith("Server at ")]
         assert hub.api("DELETE", f"/users/{hub.user}/tokens/{server['id']}").status == 204
         if end == "stop":
             hub.stop_server(hub.user)
@@ -482,13 +480,33 @@ def a_cancel_that_failed_is_tried_again(hub):
     assert hub.ended(hub.user) is None  # it was stopped here
 
 
-# These start a real server and Dask, or a Hub anew.
+@scenario("slurm", "sge")
+def a_cancel_that_is_taken_and_not_heeded_is_tried_again(hub):
+    light_session(hub)
+    hub.toy.faults(cancel="ignore")
+    hub.stop_server(hub.user)
+    owed = hub.directory / "jupyterhub_hpc_owed_cancels.json"
+    assert hub.toy.jobs() and len(json.loads(owed.read_text())) == 1
+    hub.toy.faults()
+    hub.assert_nothing_left()
+    wait_for(lambda: json.loads(owed.read_text()) == [], 20, lambda: f"it is still owed: {owed.read_text()}")
+
+
+@scenario("slurm", "pbs")
+def answers_without_any_job_leave_no_job_without_its_session(hub):
+    light_session(hub)
+    hub.toy.faults(status="empty")
+    assert_ends(hub)
+
+
+# These start a real server and Dask, or a Hub anew, or wait for a job that does not end.
 HEAVY = (a_job_has_what_the_form_asked_for_and_dask_on_its_nodes, a_killed_hub_finds_its_job_again,
          a_hub_killed_while_it_submits_finds_the_job_again, a_hub_killed_before_there_is_a_job_leaves_nothing,
          a_cancel_is_owed_also_by_the_next_hub, why_a_session_ended_is_told_until_the_next_start,
          a_stop_that_a_hub_did_not_finish_is_finished_by_the_next,
          a_hub_killed_while_a_job_waits_goes_on_waiting_and_can_cancel,
-         a_server_that_answers_while_the_hub_is_away_is_there_when_it_is_back)
+         a_server_that_answers_while_the_hub_is_away_is_there_when_it_is_back,
+         a_cancel_that_is_taken_and_not_heeded_is_tried_again)
 
 
 @pytest.mark.parametrize(("function", "system"), SCENARIOS,

@@ -126,3 +126,30 @@ async def test_suspended_and_resumed_in_the_step_where_it_was(poller):
     await poller.answers(RUNS)
     assert "suspended" not in session.state.steps[-1] and session.state.steps[-1]["nodes"] == "n[1-2]"
     session.task.cancel()
+
+
+def said(phase, address):
+    return SimpleNamespace(phase=phase, address=ip_address(address), port=7, message="")
+
+
+async def test_an_address_is_the_batch_systems_word_where_the_report_came_from_elsewhere(poller):
+    """And stays it, whatever the job says next from where it really is."""
+    session = await begin(poller)
+    session.report(said("started", "10.0.0.1"), "10.0.0.1")
+    assert session.host(poller) == "10.0.0.1"
+    session.report(said("listening", "10.0.0.99"), "10.0.0.1")
+    assert session.host(poller) == ""
+    for phase in ("started", "listening", "failed", "ended"):
+        session.report(said(phase, "10.0.0.1"), "10.0.0.1")
+        assert session.host(poller) == ""
+    await poller.answers(RUNS)
+    assert session.host(poller) == "n1"
+    session.task.cancel()
+
+
+async def test_an_address_that_came_through_a_proxy_is_the_batch_systems_word(poller):
+    session = await begin(poller)
+    session.report(said("started", "10.0.0.1"), "")
+    await poller.answers(RUNS)
+    assert session.host(poller) == "n1"
+    session.task.cancel()
