@@ -31,6 +31,7 @@ bench: packages environments
 	$(NEWEST)/bin/python benchmarks/parse_status.py
 	$(NEWEST)/bin/python benchmarks/form.py
 	$(NEWEST)/bin/python benchmarks/scale.py
+	HPC_TEST_ENVIRONMENTS=$(NEWEST) $(NEWEST)/bin/python benchmarks/scale_slurm.py
 	HPC_TEST_ENVIRONMENTS=$(NEWEST) $(NEWEST)/bin/python benchmarks/fuzz.py
 	HPC_TEST_ENVIRONMENTS=$(NEWEST) $(NEWEST)/bin/python benchmarks/spawn_latency.py
 	$(NEWEST)/bin/python benchmarks/dask_start.py --repeat 1

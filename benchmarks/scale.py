@@ -175,7 +175,10 @@ class Bench:
         self.hub.start()
         begin = time.monotonic()
         wait_for(lambda: self.ready() == self.known, 600, lambda: f"{self.ready()} of {self.known} are ready", 0.2)
-        return time.monotonic() - begin, len(self.cluster.calls())
+        return time.monotonic() - begin, self.calls()
+
+    def calls(self):
+        return len(self.cluster.calls())
 
     def ready(self):
         answer = self.hub.api("GET", "/users?state=ready&limit=100000")
@@ -183,12 +186,12 @@ class Bench:
 
     def rest(self, seconds):
         """(per cent of a core, commands a minute, kB of the Hub's memory that are its own)."""
-        before, calls, begin = self.cpu(), len(self.cluster.calls()), time.monotonic()
+        before, calls, begin = self.cpu(), self.calls(), time.monotonic()
         time.sleep(seconds)
         passed = time.monotonic() - begin
         memory = re.search(r"^Pss_Anon:\s+(\d+)|^VmRSS:\s+(\d+)", self._proc("smaps_rollup") or self._proc("status"),
                            re.MULTILINE)
-        return (100 * (self.cpu() - before) / passed, 60 * (len(self.cluster.calls()) - calls) / passed,
+        return (100 * (self.cpu() - before) / passed, 60 * (self.calls() - calls) / passed,
                 int(memory[1] or memory[2]))
 
     def cpu(self):
@@ -201,27 +204,32 @@ class Bench:
         except OSError:
             return ""
 
-    def burst(self, count):
+    def burst(self, count, options=None):
         """(``count``, seconds until so many sessions that are asked for at once are ready, ms of answers meanwhile)."""
-        names = [f"burst{number:05}" for number in range(count)]
+        names = [f"burst{self.known + number:05}" for number in range(count)]
         self.hub.api("POST", "/users", {"usernames": names})
         end, times = threading.Event(), []
-        prober = threading.Thread(target=self._probe, args=(end, times))
+        prober = threading.Thread(target=self._probe, args=(end, times, names[0]))
         prober.start()
         begin = time.monotonic()
-        with ThreadPoolExecutor(count) as pool:
-            answers = list(pool.map(lambda name: self.hub.api("POST", f"/users/{name}/server", {}, timeout=300), names))
-        assert all(answer.status in (201, 202) for answer in answers), answers
+        self.all_at_once("POST", names, {"user_options": options or {}})
         wait_for(lambda: self.ready() == self.known + count, 600, lambda: f"{self.ready()} are ready", 0.5)
         seconds = time.monotonic() - begin
         end.set()
         prober.join()
         return count, seconds, times
 
-    def _probe(self, end, times):
+    def all_at_once(self, method, names, body=None):
+        """Ask for the server of each, or for its end."""
+        with ThreadPoolExecutor(len(names)) as pool:
+            answers = list(pool.map(
+                lambda name: self.hub.api(method, f"/users/{name}/server", body, timeout=600), names))
+        assert all(answer.status in (201, 202, 204) for answer in answers), answers
+
+    def _probe(self, end, times, name):
         while not end.wait(0.02):
             begin = time.perf_counter()
-            assert self.hub.api("GET", "/users/burst00000").status == 200
+            assert self.hub.api("GET", f"/users/{name}").status == 200
             times.append(1000 * (time.perf_counter() - begin))
 
     def close(self):

@@ -128,6 +128,12 @@ def test_what_is_no_report_is_a_400(session, plan, body):
     assert send(session, plan, body).status == 400
 
 
+def test_the_largest_message_and_the_largest_body_are_taken(session, plan):
+    assert report(session, plan, message="x" * 1000).status == 204
+    body = {"session": plan["session"], "secret": plan["secret"], "phase": "started", "address": "127.0.0.1"}
+    assert send(session, plan, json.dumps(body).ljust(8192).encode()).status == 204
+
+
 @pytest.mark.parametrize("size", [8193, 10 ** 6])
 def test_a_huge_body_is_refused_unread(session, plan, size):
     answer = send(session, plan, json.dumps({"message": "x" * size}).encode())

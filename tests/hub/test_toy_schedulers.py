@@ -486,7 +486,7 @@ def a_cancel_that_is_taken_and_not_heeded_is_tried_again(hub):
     hub.toy.faults(cancel="ignore")
     hub.stop_server(hub.user)
     owed = hub.directory / "jupyterhub_hpc_owed_cancels.json"
-    assert hub.toy.jobs() and len(json.loads(owed.read_text())) == 1
+    assert hub.toy.jobs() and json.loads(owed.read_text())
     hub.toy.faults()
     hub.assert_nothing_left()
     wait_for(lambda: json.loads(owed.read_text()) == [], 20, lambda: f"it is still owed: {owed.read_text()}")

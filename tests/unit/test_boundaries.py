@@ -84,6 +84,13 @@ def test_a_pure_file_does_not_touch_the_world(path):
     assert not {"open", "input", "print", "exec", "eval", "__import__"} & set(calls)
 
 
+@pytest.mark.parametrize("path", [path for path in FILES if room(path) in PURE_ROOMS | {"hub"}], ids=str)
+def test_nothing_on_the_hub_is_a_format_string_of_more_than_its_own_line(path):
+    """What users send could be the format, and ``{0:>9999999999}`` takes the Hub's memory."""
+    names = {node.attr for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)}
+    assert not {"format", "format_map", "vformat"} & names
+
+
 @pytest.mark.parametrize("path", [*(path for path in NODE + NOTEBOOK if path not in LOADED_BY_DASK | WITH_DASK),
                                   Path("helper.py"), Path("localbatch.py")], ids=str)
 def test_what_runs_as_the_user_imports_the_standard_library_only(path):
