@@ -4,15 +4,13 @@ import time
 
 from ..batch.base import StartEstimates
 from ..errors import HPCSpawnerError, QueryError
-from ..model import ClusterInfo, JobState
+from ..model import ClusterInfo
 from . import estimates, metrics
-from .commands import base_environment, first_of, run
+from .commands import base_environment, run
 from .owed import OwedCancels
 from .poller import Poller
 from .turns import Turns
 
-# Seconds from a cancel that is tried again to its job's end: some systems give jobs a minute.
-GONE_WITHIN = 90
 # Seconds before each look for a job whose submission got no answer.
 LOOKS = (0, 2, 5)
 
@@ -37,7 +35,7 @@ class Cluster:
         self._info_time = -float("inf")
         self._refreshing = None
         self._submits, self._ends = Turns(at_once), Turns(at_once)
-        self.owed = OwedCancels(owed_file, self._cancel, self._is_gone, log)
+        self.owed = OwedCancels(owed_file, self._cancel, self.poller.is_gone, log)
         metrics.watch_owed(self.owed)
 
     async def submit(self, username, request, text, files):
@@ -96,18 +94,6 @@ class Cluster:
         except HPCSpawnerError as error:
             self.log.error("Job %s of %s could not be cancelled and will be tried again: %s", job_id, username, error)
             self.owed.add(username, job_id)
-
-    async def _is_gone(self, username, job_id):
-        """Whether the job has ended, if need be after a while."""
-        self.poller.watch(job_id, username, submitted=False)
-        self.poller.expect_end(job_id)
-        late = time.monotonic() + GONE_WITHIN
-        try:
-            while (gone := self.poller.status(job_id).state) != JobState.FINISHED and time.monotonic() < late:
-                await first_of(self.poller.next_round(), asyncio.sleep(GONE_WITHIN))
-        finally:
-            self.poller.forget(job_id)
-        return gone == JobState.FINISHED
 
     async def end(self, username, session_dir, lines=0, remove=True):
         """The end of a session's log; its directory is removed. "" where the helper could not look."""

@@ -13,9 +13,9 @@ MAX_PAUSE = 600
 
 
 class OwedCancels:
-    """``cancel`` and ``is_gone`` are coroutine functions of (username, job id); the first raises HPCSpawnerError, the
-    second waits a while for the job's end. ``path`` is a file of the Hub's own, or None: then they are kept in memory
-    only."""
+    """``cancel`` is a coroutine function of (username, job id) that raises HPCSpawnerError, ``is_gone`` one of
+    (job id, username) that waits a while for the job's end. ``path`` is a file of the Hub's own, or None: then they are
+    kept in memory only."""
 
     def __init__(self, path, cancel, is_gone, log):
         self._path = Path(path) if path else None
@@ -57,7 +57,7 @@ class OwedCancels:
             why = "the batch system took the cancel, and the job is still there"
             try:
                 await self._cancel(username, job_id)
-                if await self._is_gone(username, job_id):
+                if await self._is_gone(job_id, username):
                     break
             except HPCSpawnerError as error:
                 why = error

@@ -12,6 +12,8 @@ _MAX_PAUSE = 60
 # So many intervals while all jobs run and nobody waits for one: jobs tell the Hub of their end themselves.
 _REST = 3
 _OWNERS_AT_ONCE = 4
+# Seconds from a cancel to its job's end: some batch systems give jobs a minute.
+GONE_WITHIN = 90
 
 
 @dataclass
@@ -59,12 +61,14 @@ class Poller:
 
     def watch(self, job_id, owner, submitted=True):
         """Begin with the job; the next question comes as soon as the interval allows. One that was not ``submitted``
-        just now is listed, or has ended."""
-        if job_id not in self._watched:
+        just now is listed, or has ended. False where it is watched already."""
+        begins = job_id not in self._watched
+        if begins:
             self._watched[job_id] = _Watched(owner, self._clock() if submitted else -float("inf"))
             self._wanted.set()
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._loop())
+        return begins
 
     def expect_end(self, job_id):
         """Somebody waits for the job's end."""
@@ -107,6 +111,18 @@ class Poller:
             if self.failures or job_id not in self._watched:
                 break
         return self.status(job_id)
+
+    async def is_gone(self, job_id, owner):
+        """Whether a job that was cancelled has ended, if need be after GONE_WITHIN seconds. Its session may watch it,
+        too, and forget it meanwhile."""
+        mine, late = False, self._clock() + GONE_WITHIN
+        while (state := self.status(job_id).state) != JobState.FINISHED and self._clock() < late:
+            mine = self.watch(job_id, owner, submitted=False) or mine
+            self.expect_end(job_id)
+            await self.next_round()
+        if mine:
+            self.forget(job_id)
+        return state == JobState.FINISHED
 
     async def _loop(self):
         pause = self.interval

@@ -23,7 +23,7 @@ class System:
         if not self.well:
             raise QueryError("no answer")
 
-    async def is_gone(self, username, job_id):
+    async def is_gone(self, job_id, username):
         return not self.deaf
 
     async def next(self):

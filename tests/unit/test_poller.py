@@ -316,3 +316,25 @@ async def test_who_asks_for_a_job_is_told_when_the_batch_system_does_not_answer(
     await asyncio.sleep(0)
     await world.answer(QueryError("no controller"))
     assert (await asyncio.wait_for(status, 2)).state == JobState.UNKNOWN
+
+
+async def test_who_waits_for_a_cancelled_job_is_told_of_its_end_though_its_session_forgets_it(world):
+    world.poller.watch("7", "alice")
+    await world.answer({"7": RUNNING})
+    gone = asyncio.ensure_future(world.poller.is_gone("7", "alice"))
+    await world.answer({"7": RUNNING})
+    world.poller.forget("7")
+    await world.answer({"7": RUNNING})
+    assert not gone.done()
+    await world.answer({"7": FINISHED})
+    assert await asyncio.wait_for(gone, 2)
+    assert world.states("7") == [JobState.UNKNOWN], "nobody asks for it any more"
+
+
+async def test_who_waits_for_a_cancelled_job_that_lives_on_is_told_so(world, monkeypatch):
+    monkeypatch.setattr(module, "GONE_WITHIN", 2 * INTERVAL)
+    gone = asyncio.ensure_future(world.poller.is_gone("7", "alice"))
+    for _ in range(4):
+        if not gone.done():
+            await world.answer({"7": RUNNING})
+    assert not await asyncio.wait_for(gone, 2)
