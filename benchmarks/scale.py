@@ -165,6 +165,7 @@ class Bench:
         self.cluster = Cluster(directory, port, delay)
         text = config.format(bin=self.cluster.bin, home=self.home, user=pwd.getpwuid(os.getuid()).pw_name, port=port)
         self.hub = self.cluster.hub = RunningHub(directory, BIN, text)
+        self.hub.patience = 60 + known / 20  # JupyterHub gives every user a role first
         self.known = known
         if known:
             fill(directory / "hub.sqlite", known, port, self.home)

@@ -8,7 +8,7 @@ from tornado import web
 from ..errors import ConfigError, HelperError, OptionError, OptionErrors, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from ..runtimes import wanted_runtimes
-from . import certificates, ending, extra, handlers, metrics, pages, private, staging
+from . import certificates, ending, extra, handlers, metrics, pace, pages, private, staging
 from .choosing import Choosing
 from .failures import StartFailed, bad_options, field_of
 from .session import LOG_LINES, Session
@@ -16,6 +16,7 @@ from .session_log import SessionLog
 
 handlers.register()
 pages.register()
+pace.register()
 
 STOP_TIMEOUT = 20
 
@@ -23,7 +24,7 @@ STOP_TIMEOUT = 20
 class HPCSpawner(Choosing):
     """Sessions as batch jobs, with Dask and IPyParallel already connected."""
 
-    replaces_batchspawner = True
+    replaces_batchspawner = paced = True
     session = None
     _submission = None
 

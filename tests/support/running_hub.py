@@ -43,8 +43,10 @@ c.JupyterHub.load_roles = [{{"name": "tests", "services": ["tests"], "scopes": [
 class RunningHub:
     """``config`` is Python text after the base configuration; ``bin_dir`` the environment's programs.
 
-    ``become`` is a command prefix that starts the Hub as somebody else.
+    ``become`` is a command prefix that starts the Hub as somebody else; ``patience``, in seconds, is for its start.
     """
+
+    patience = START_TIMEOUT
 
     def __init__(self, directory, bin_dir, config, address="127.0.0.1", become=()):
         self.directory = Path(directory)
@@ -68,7 +70,7 @@ class RunningHub:
             self.process = subprocess.Popen(
                 [*self.become, str(self.bin_dir / "jupyterhub"), "-f", str(self.directory / "jupyterhub_config.py")],
                 cwd=self.directory, env=env, stdout=log, stderr=log, start_new_session=True)
-        wait_for(self._serves, START_TIMEOUT, lambda: f"the Hub does not start:\n{self.words()}")
+        wait_for(self._serves, self.patience, lambda: f"the Hub does not start:\n{self.words()}")
         return self
 
     def _serves(self):
