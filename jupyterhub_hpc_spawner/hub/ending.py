@@ -89,10 +89,10 @@ async def last_word(spawner, ending, goodbye):
     """The batch system's, which a job's goodbye may come before. A job that is back in the queue by then has lost its
     session, so it is cancelled."""
     cluster, job_id, username = spawner.cluster, ending.job_id, spawner.user.name
-    cluster.poller.watch(job_id, username)
-    cluster.poller.expect_end(job_id)
     try:
         while (status := cluster.poller.status(job_id)).state not in (JobState.FINISHED, JobState.PENDING):
+            cluster.poller.watch(job_id, username, submitted=False)  # again, where somebody else forgot it
+            cluster.poller.expect_end(job_id)
             await cluster.poller.next_round()
     finally:
         cluster.poller.forget(job_id)

@@ -45,10 +45,14 @@
     }
   }
 
+  function chosen() {
+    const radio = presets.find((preset) => preset.checked);
+    return radio && rules.presets[radio.value];
+  }
+
   // A preset fills the fields in; without one they are as they were typed.
   function takePreset(event) {
-    const radio = presets.find((preset) => preset.checked);
-    const preset = radio && rules.presets[radio.value];
+    const preset = chosen();
     for (const control of controls) {
       write(control, preset ? preset.values[control.name] || "" : typed.get(control.name));
     }
@@ -157,12 +161,12 @@
   }
 
   function lock() {
-    const radio = presets.find((preset) => preset.checked);
-    const locked = ((radio && rules.presets[radio.value]) || { lock: [] }).lock;
+    const { lock: locked } = chosen() || { lock: [] };
     for (const control of controls) control.disabled = locked.includes(control.name);
   }
 
   function refresh(event) {
+    if (!chosen()) controls.forEach((control) => typed.set(control.name, read(control)));
     lock();
     facts();
     share();

@@ -118,7 +118,7 @@
   // The Hub has a page that says why, the same to whoever comes back later.
   function fail(event) {
     over = true;
-    if (!/cancelled/.test(event.message.split("\n")[0])) {
+    if (!/^Spawn (cancelled|failed: The start was cancelled)/.test(event.message)) {
       tell("Your session could not start");
       window.location.reload();
       return;
@@ -179,8 +179,34 @@
     });
   }
 
-  const events = new EventSource(progress);
-  events.onmessage = (message) => {
+  // Anew every now and then: through a proxy nobody hears of it when the Hub is gone, or back. What was told already is
+  // not told again.
+  const seen = new Set();
+  let events = null;
+  function listen() {
+    if (over || (events && events.readyState === EventSource.CLOSED)) return;
+    if (events) events.close();
+    events = new EventSource(progress);
+    events.onmessage = hear;
+    events.onerror = () => {
+      if (!over && events.readyState === EventSource.CLOSED) comeBack();
+    };
+  }
+
+  // The Hub is away: a browser tries again by itself only where nobody answers at all.
+  async function comeBack() {
+    put(element("hpc-now"), "The Hub does not answer just now. Your session goes on, and so does this page.");
+    for (;;) {
+      await new Promise((resolve) => { setTimeout(resolve, 2000); });
+      const response = await fetch(api.replace(/\/servers?(\/[^/]*)?$/, "")).catch(() => ({ status: 503 }));
+      if (over) return;
+      if (response.status < 500) window.location.reload();
+    }
+  }
+
+  function hear(message) {
+    if (seen.has(message.data)) return;
+    seen.add(message.data);
     const event = JSON.parse(message.data);
     if (event.failed) {
       events.close();
@@ -196,9 +222,12 @@
         ready();
       }
     }
-  };
+  }
+
   element("hpc-cancel").addEventListener("click", () => cancel(page.dataset.again.replace(/spawn\/.*$/, "home")));
   element("hpc-change").addEventListener("click", () => (over ? window.location.assign(again) : cancel(again)));
   offerNotification();
+  listen();
+  setInterval(listen, 20000);
   setInterval(tick, 1000);
 })();

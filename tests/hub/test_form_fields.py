@@ -55,6 +55,17 @@ def offered(page, name):
                                                             ".map(o => o.value)")
 
 
+def test_to_look_at_a_preset_loses_nothing_that_was_typed(idle, browser):
+    with chrome.page(browser) as page:
+        open_form(page, idle)
+        unfold(page)
+        page.fill("#hpc-cores", "3")
+        page.click("label:has-text('Big')")
+        assert page.input_value("#hpc-cores") == "8"
+        page.click("label:has-text('My own choice')")
+        assert page.input_value("#hpc-cores") == "3"
+
+
 def test_limits_and_choices_follow_the_queue_and_the_node_type(idle, browser):
     with chrome.page(browser) as page:
         open_form(page, idle)

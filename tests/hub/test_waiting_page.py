@@ -123,6 +123,19 @@ def test_who_comes_back_sees_the_same_steps_with_the_same_times_also_after_the_h
         assert steps(page) == before
 
 
+def test_a_page_that_stays_open_goes_on_when_the_hub_is_back(idle, browser):
+    idle.toy.control(hold="busy")
+    idle.begin(**LIGHT)
+    with chrome.page(browser) as page:
+        in_the_queue(idle, page)
+        idle.stop(signal.SIGKILL)  # the proxy lives on
+        page.wait_for_selector("#hpc-now:has-text('The Hub does not answer just now')", timeout=60000)
+        idle.start()
+        page.wait_for_selector("#hpc-now:has-text('next in line')", timeout=60000)
+        idle.toy.control()
+        page.wait_for_url(f"{idle.url}/user/{idle.user}/**", timeout=60000)
+
+
 def test_suspended_and_put_back_before_the_start_show_as_such(idle, browser):
     (idle.home / ".jupyterhub.env").write_text("until [ -e ~/go ]; do sleep 0.1; done\n")
     idle.begin(**LIGHT)
@@ -313,10 +326,10 @@ def impatient(environment, make_toy_hub, tmp_path):
 
 def test_what_takes_too_long_ends_with_advice_and_without_a_job(impatient, browser):
     impatient.toy.control(hold="busy")
+    impatient.begin(**LIGHT)
     with chrome.page(browser) as page:
-        chrome.log_in(page, impatient.url, impatient.user)
-        fails(impatient)
-        page.goto(f"{impatient.url}/hub/spawn-pending/{impatient.user}")
+        in_the_queue(impatient, page)  # and looked at until the end
+        page.wait_for_selector(".hpc-failed-what", timeout=30000)
         assert "did not start your session within" in page.inner_text(".hpc-failed-what")
         assert "Choose a queue with idle nodes" in page.inner_text(".hpc-failed-advice")
         assert page.inner_text("#start") == "Change the request"
