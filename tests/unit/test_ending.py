@@ -17,7 +17,8 @@ def spawner(monkeypatch):
     """Its state in the database is a dictionary here."""
     monkeypatch.setattr(private, "keep_end", lambda orm, end: orm.update(ended=end))
     monkeypatch.setattr(private, "kept_end", lambda orm: orm.get("ended"))
-    poller = SimpleNamespace(answers=[], watch=lambda *job, **more: None, expect_end=lambda job: None, forget=lambda job: None)
+    poller = SimpleNamespace(answers=[], watch=lambda *job, **more: None, expect_end=lambda job: None,
+                             forget=lambda job: None)
     poller.status = lambda job: poller.answers[0]
 
     async def next_round():
