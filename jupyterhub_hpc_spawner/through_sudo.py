@@ -87,7 +87,7 @@ def refuse_paths_of_people(text):
     for word in filter(lambda word: "/" in word, words | {text, *text.split(":")}):
         if word in words and not word.startswith("/"):
             raise Refused(f"{word!r} does not begin with /")
-        for part, owner in ways(Path("/", word)):
+        for part, owner in ways(Path("/", word), private=0):  # programs look below it, where anybody could add
             if owner and (owner >= FIRST_UID or owner in (caller(), os.getuid())):
                 raise Refused(f"{word!r} leads through {part}, which is not the system's alone to write")
 
@@ -99,20 +99,21 @@ def refuse_foreign(directory):
             raise Refused(f"{part} is not root's or the user's alone to write: no place for session directories")
 
 
-def ways(path, end="/"):
+def ways(path, end="/", private=stat.S_ISVTX):
     """(what is there, its owner) on the way to the path, as it is written and as it is, not beyond ``end``.
 
-    NOBODY owns what anybody could replace; of a path that is not there, where anybody could make it.
+    NOBODY owns what anybody could replace; of a path that is not there, where anybody could make it. ``private`` is the
+    bit by which a directory at the end that is open to all has an owner.
     """
     for way in (os.path.abspath, os.path.realpath):
-        private = stat.S_ISVTX
+        kept = private
         for part in (Path(way(path)), *Path(way(path)).parents):
             if part == Path(way(end)) != Path("/"):
                 break
             if not os.path.lexists(part):
-                private = 0
+                kept = 0
                 continue
             found = part.lstat()
-            anybody = found.st_mode & 0o002 and not stat.S_ISLNK(found.st_mode) and not found.st_mode & private
-            private = stat.S_ISVTX
+            anybody = found.st_mode & 0o002 and not stat.S_ISLNK(found.st_mode) and not found.st_mode & kept
+            kept = stat.S_ISVTX
             yield part, NOBODY if anybody else found.st_uid

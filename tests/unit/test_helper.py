@@ -388,7 +388,8 @@ def test_through_sudo_what_people_could_have_put_there_is_refused(user, system, 
 
 @pytest.mark.parametrize("variable", [
     "SLURM_CONF=/tmp/not-there-yet/slurm.conf", "PATH=/opt/bin:/tmp/not-there-yet",
-    "CONDOR_CONFIG=/var/tmp/not-there-yet", "SLURM_CONF=/usr/../tmp/not-there-yet", "LSF_ENVDIR=a,/tmp/not-there-yet"])
+    "CONDOR_CONFIG=/var/tmp/not-there-yet", "SLURM_CONF=/usr/../tmp/not-there-yet", "LSF_ENVDIR=a,/tmp/not-there-yet",
+    "LSF_ENVDIR=/tmp", "SGE_ROOT=/var/tmp/", "PATH=/usr/bin:/tmp"])
 def test_through_sudo_what_anybody_could_still_make_is_refused(user, system, variable):
     name, value = variable.split("=", 1)
     value = f"{value}:{user.bin}" if name == "PATH" else value
