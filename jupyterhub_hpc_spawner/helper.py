@@ -18,31 +18,27 @@ import sys
 import time
 from pathlib import Path
 
+from .through_sudo import (
+    OPTIONS, Refused, caller, refuse_arguments, refuse_foreign, refuse_lines, refuse_paths_of_people, refuse_value)
+
 MAX_INPUT = 4 * 1024 ** 2
 MAX_LOG = 64 * 1024
 MAX_OUTPUT = 32 * 1024 ** 2
 SESSION = re.compile(r"jupyter-[a-z0-9-]{1,80}")
 FILE = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
-VARIABLE = re.compile(r"(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|_?CONDOR|TORQUE|MUNGE|HPC_LOCAL)[A-Z0-9_]*|LANG|LC_ALL|TZ|PATH")
-PROGRAMS = frozenset("""sbatch squeue scancel qsub qstat qselect qdel bsub bjobs bkill condor_submit condor_q condor_rm
-    """.split())
+# Not those that have other names read as a configuration, which may name programs: any of _CONDOR_, a server that gives
+# one to Slurm's commands.
+VARIABLE = re.compile(r"(?!SLURM_CONF_SERVER\Z)(SLURM|PBS|SGE|LSF|LSB|EGO|XLSF|CONDOR|TORQUE|MUNGE|HPC_LOCAL)[A-Z0-9_]*"
+                      "|_CONDOR_(CONDOR|COLLECTOR|SCHEDD)_HOST|LANG|LC_ALL|TZ|PATH")
+PROGRAMS = frozenset(OPTIONS)
 # Runs what it is given at once, on this machine: not for who comes through sudo, unless root says so in MORE.
 LOCAL = "jupyterhub-hpc-spawner-local"
-# Accounts below are the system's own, no people's (useradd's default).
-FIRST_UID = 1000
-# Variables of the helper's own list that name no files.
-PLAIN = ("LANG", "LC_ALL", "TZ")
-NOBODY = 65534
 # Seconds that a directory may resist its removal.
 REMOVAL = 5
 # In the session's directory: what a kernel can import although its environment does not have this package.
 IMPORTABLE = "python/jupyterhub_hpc_spawner"
 # More programs and variables of a batch system from another package, one name a line; root's word.
 MORE = Path("/etc/jupyterhub-hpc-spawner/helper")
-
-
-class Refused(Exception):
-    """The request is not one that the helper acts on."""
 
 
 def main():
@@ -65,7 +61,7 @@ def submit(request):
     """The directory stays where the program ran, whatever it said: a job that needs it may be there all the same."""
     directory = session_directory(request["session_dir"])
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _refuse_foreign(directory.parent)
+    refuse_foreign(directory.parent)
     directory.mkdir(mode=0o700)
     try:
         _stage(directory, request["files"])
@@ -77,15 +73,14 @@ def submit(request):
 
 def run(request):
     program, *arguments = request["argv"]
-    if program not in PROGRAMS | more() | ({LOCAL} if _caller() is None else set()):
+    if program not in PROGRAMS | more() | ({LOCAL} if caller() is None else set()):
         raise Refused(f"{program!r} is not a program of a batch system, and not in {MORE}")
     env = environment(request.get("env", {}))
     path = shutil.which(program, path=env["PATH"])
     if path is None:
         raise Refused(f"{program} is not in PATH ({env['PATH']})")
-    if _caller() is not None:
-        for value in (path, *(value for name, value in request.get("env", {}).items() if name not in PLAIN)):
-            _refuse_paths_of_people(str(value))
+    if caller() is not None:
+        _refuse_for_caller(request, path)
     try:
         done = subprocess.run([path, *arguments], input=request.get("stdin", "").encode(), capture_output=True,
                               env=env, cwd="/", timeout=float(request["timeout"]), check=False)
@@ -96,6 +91,17 @@ def run(request):
         raise Refused(f"{program} printed more than {MAX_OUTPUT} bytes")
     return {"returncode": done.returncode, "stdout": done.stdout.decode(errors="replace"),
             "stderr": done.stderr[:MAX_LOG].decode(errors="replace"), "timeout": False}
+
+
+def _refuse_for_caller(request, path):
+    """Root may have named the program in MORE: then anything goes that it reads, but nothing that it loads."""
+    program, *arguments = request["argv"]
+    refuse_paths_of_people(path)
+    for name, value in request.get("env", {}).items():
+        refuse_value(name, str(value))
+    if program not in more():
+        refuse_arguments(program, arguments)
+        refuse_lines(program, request.get("stdin", ""))
 
 
 def end(request):
@@ -137,46 +143,6 @@ def environment(given):
     return env
 
 
-def _caller():
-    """The uid that came through sudo, None where nobody did, or root, or the user itself."""
-    uid = os.environ.get("SUDO_UID", "")
-    return int(uid) if uid.isdigit() and int(uid) not in (0, os.getuid()) else None
-
-
-def _refuse_paths_of_people(text):
-    """A program, or a file that tells one what to load, must not be what the caller could have put there."""
-    for word in filter(lambda word: "/" in word, re.split("[:,; =]", text)):
-        for part, owner in _ways(Path("/", word)):
-            if owner and (owner >= FIRST_UID or owner in (_caller(), os.getuid())):
-                raise Refused(f"{word!r} leads through {part}, which is not the system's alone to write")
-
-
-def _refuse_foreign(directory):
-    """Who could rename a directory on the way could put another there, and read the session's keys."""
-    for part, owner in _ways(directory, os.path.expanduser("~")):
-        if owner not in (0, os.getuid()):
-            raise Refused(f"{part} is not root's or the user's alone to write: no place for session directories")
-
-
-def _ways(path, end="/"):
-    """(what is there, its owner) on the way to the path, as it is written and as it is, not beyond ``end``.
-
-    NOBODY owns what anybody could replace; of a path that is not there, where anybody could make it.
-    """
-    for way in (os.path.abspath, os.path.realpath):
-        private = stat.S_ISVTX
-        for part in (Path(way(path)), *Path(way(path)).parents):
-            if part == Path(way(end)) != Path("/"):
-                break
-            if not os.path.lexists(part):
-                private = 0
-                continue
-            found = part.lstat()
-            anybody = found.st_mode & 0o002 and not stat.S_ISLNK(found.st_mode) and not found.st_mode & private
-            private = stat.S_ISVTX
-            yield part, NOBODY if anybody else found.st_uid
-
-
 def more():
     """The names in MORE, where only root can write it."""
     try:
@@ -186,7 +152,7 @@ def more():
     if found.st_uid != 0 or found.st_mode & 0o022:
         raise Refused(f"{MORE} is not root's alone to write")
     names = frozenset(MORE.read_text().split())
-    if not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name) for name in names):
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) for name in names):
         raise Refused(f"{MORE} may only hold names of programs and variables")
     return names
 

@@ -13,6 +13,9 @@ from ..model import Completed
 
 REAP_TIMEOUT = 3
 HELPER = "jupyterhub-hpc-spawner-helper"
+# What an answer has, by verb: a helper of another version may say less.
+_RAN = {"returncode": int, "stdout": str, "stderr": str, "timeout": bool}
+ANSWERS = {"submit": _RAN, "run": _RAN, "end": {"log": str}}
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}")
 
 
@@ -156,7 +159,9 @@ class Helper:
             words = (done.stderr.strip() or f"exit status {done.returncode}")[:500]
             raise HelperError(f"the helper could not act as {username}: {words}")
         if not answer["ok"]:
-            raise HelperError(f"the helper refused to {verb}: {answer['error']}")
+            raise HelperError(f"the helper refused to {verb}: {answer.get('error')}")
+        if not all(isinstance(answer.get(name), kind) for name, kind in ANSWERS.get(verb, {}).items()):
+            raise HelperError(f"the helper answered something else than to {verb}; is it of the Hub's own version?")
         return answer
 
     async def run(self, username, argv, timeout, **fields):

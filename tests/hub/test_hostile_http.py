@@ -2,13 +2,16 @@
 import random
 import re
 from collections import Counter
-from urllib.parse import urlencode
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote, urlencode
 
 import pytest
 from support import hostile
 from support.hostile_hub import HostileHub
+from support.running_hub import wait_for
 
 ONLY = ("newest",)
+CROSS = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Origin": "https://evil.example"}
 BOMBS = ("{0.__class__}", "{{7*7}}", "%s", "{username}")
 
 
@@ -55,17 +58,38 @@ def test_options_that_were_only_stored_are_checked_at_the_start(hub, method):
 def test_a_form_of_another_site_starts_nothing(hub):
     """It has the user's cookies and no token; a right form goes through, so that is what is missing."""
     form = {"account": "geo", "nodes": "1"}
-    cross = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Origin": "https://evil.example"}
-    for headers in ({}, cross):
+    for headers in ({}, CROSS):
         answer = hub.open("/hub/spawn", form, headers=headers)
         assert answer.status == 403 and not hub.submitted()
-    plain = {**cross, "Content-Type": "text/plain"}
+    plain = {**CROSS, "Content-Type": "text/plain"}
     body = b'{"user_options": {"nodes": 1}}'
     for headers in (plain, {"Content-Type": "application/json"}):
         for road in (f"/hub/api/users/{hub.user}/server", "/hub/api/hpc-spawner/preview"):
             answer = hub.open(road, body=body, method="POST", headers=headers)
             assert answer.status == 403 and not hub.submitted()
     assert hub.try_form({name: [text] for name, text in form.items()}) == "submitted as asked"
+
+
+def test_a_form_of_another_site_cancels_nothing(hub):
+    """The same form with the token does, so that is what is missing."""
+    (hub.directory / "take").touch()
+    cancelled, road = hub.directory / "cancelled", f"/hub/api/hpc-spawner/cancel/{hub.user}"
+    with ThreadPoolExecutor() as pool:
+        start = pool.submit(hub.rest, "POST", f"/users/{hub.user}/server", {"user_options": {"account": "geo"}})
+        try:
+            wait_for(lambda: (hub.state(hub.user) or {}).get("job_id") == "7", 30, lambda: "nothing is submitted")
+            for headers in ({}, CROSS, {"Content-Type": "text/plain"}):
+                for path in (road, f"{road}/other", f"{road}?_xsrf=x"):
+                    assert hub.open(path, {}, headers=headers).status == 403, (path, headers)
+            assert hub.servers(hub.user)[""]["pending"] == "spawn" and not cancelled.exists()
+        finally:
+            (hub.directory / "take").unlink()
+            hub.open(f"{road}?_xsrf={quote(hub.xsrf('/hub/'))}", {})
+        start.result()
+    wait_for(cancelled.exists, 30, lambda: "the session is not cancelled")
+    wait_for(lambda: not hub.servers(hub.user), 30, lambda: "the session does not end")
+    assert cancelled.read_text() == "7\n"
+    (hub.directory / "taken").unlink()
 
 
 @pytest.mark.parametrize("bomb", BOMBS)

@@ -55,6 +55,13 @@ def test_no_secret_is_readable_or_listed(session):
     log = session.log.read_text() + (directory / "job.log").read_text()
     assert secret not in log and token not in log
     assert secret not in json.dumps(session.state(session.user))
+    key = (directory / "tls.pem").read_text().splitlines()[1]
+    kept = {path: path.read_bytes() for path in session.directory.rglob("*")
+            if path.is_file() and session.home not in path.parents}
+    state = session.state(session.user)["name"].encode()
+    assert any(state in text for path, text in kept.items() if path.name.startswith("hub.sqlite")), list(kept)
+    for text in (secret, token, key):
+        assert not [path for path, found in kept.items() if text.encode() in found]
 
 
 def test_the_progress_names_the_job_and_the_steps(idle):

@@ -1,5 +1,6 @@
 """Each batch system's whole road in a real Hub, on the toy schedulers of ``tests/fakes``."""
 import json
+import re
 import shutil
 import signal
 import time
@@ -149,13 +150,30 @@ def a_job_has_what_the_form_asked_for_and_dask_on_its_nodes(hub):
     job, = hub.toy.jobs()
     wanted = {name: own(OWN_JOB, hub).get(name, JOB[name]) for name in [*form_of(hub), "constraint"] if name in JOB}
     assert {name: job[name] for name in wanted} == wanted
+    assert_no_secret_is_in_the_records(hub)
     hub.toy.control()
     events = hub.progress(hub.user)
     assert events[-1].get("ready"), events
     names = [f"toy{number + 1}-0" for number in range(job["nodes"])]
     assert run_code(hub.server_url, hub.user_token(hub.user), CONNECT.format(count=len(names))).split() == names
+    assert_no_secret_is_in_the_records(hub)
     hub.stop_server(hub.user)
     hub.assert_nothing_left()
+
+
+def assert_no_secret_is_in_the_records(hub):
+    """Of the job's records, what was submitted, every command line, and what all the system's programs print of it."""
+    directory, = (hub.home / "sessions").glob("jupyter-*")
+    secret = json.loads((directory / "plan.json").read_text())["secret"]
+    token = re.search(r"JUPYTERHUB_API_TOKEN=(\S+)", (directory / "environment.sh").read_text())[1]
+    key = (directory / "tls.pem").read_text().splitlines()[1]
+    store, job = hub.toy.store, hub.toy.jobs()[0]
+    system = make_batch_system(hub.toy.name, SYSTEMS[hub.toy.name])
+    shown = [hub.toy.run(*argv).stdout for argv in (system.status_command(), *system.info_commands().values())]
+    records = "".join([json.dumps(job), store.script(job).read_text(), (store.directory / "calls.log").read_text(),
+                       *shown])
+    assert directory.name in records and str(job["number"]) in shown[0]
+    assert not [text for text in (secret, token, key) if text in records]
 
 
 def waits(event):

@@ -1,5 +1,5 @@
-"""A real Hub whose batch system refuses every job and keeps what it was sent; and the roads to it, as a browser has
-them and as others misuse them."""
+"""A real Hub whose batch system refuses every job, but one on request, and keeps what it was sent; and the roads to
+it, as a browser has them and as others misuse them."""
 import http.cookiejar
 import json
 import re
@@ -19,9 +19,17 @@ c.HPCSpawner.helper_prefix = ["env"]
 c.HPCSpawner.start_estimates = False
 """
 SBATCH = """#!/bin/sh
+[ ! -e "{directory}/take" ] || {{ cat >"{directory}/taken"; echo 7; exit; }}
 cat >"{directory}/submitted.new" && mv "{directory}/submitted.new" "{directory}/submitted.$$"
 echo "sbatch: error: no jobs today" >&2
 exit 1
+"""
+# Nothing is listed; of a job that was taken nothing is known.
+SQUEUE = """#!/bin/sh
+[ ! -e "{directory}/taken" ]
+"""
+SCANCEL = """#!/bin/sh
+echo "$@" >>"{directory}/cancelled"
 """
 REFUSAL = "no jobs today"
 SESSION = re.compile(r"--job-name=(jupyter-[0-9a-f]{12})")
@@ -36,8 +44,8 @@ class HostileHub(RunningHub):
     def __init__(self, directory, environment):
         root = f"{directory}/sessions"
         (directory / "bin").mkdir()
-        for name, text in (("sbatch", SBATCH.format(directory=directory)), ("squeue", "#!/bin/sh\n")):
-            (directory / "bin" / name).write_text(text)
+        for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL)):
+            (directory / "bin" / name).write_text(text.format(directory=directory))
             (directory / "bin" / name).chmod(0o755)
         super().__init__(directory, environment / "bin", CONFIG.format(
             system="slurm", settings={}, root=root, directory=directory))

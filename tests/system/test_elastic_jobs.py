@@ -1,5 +1,7 @@
 """Extra Dask workers as jobs of their own on a real Slurm, submitted from the session's job."""
+import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -124,10 +126,24 @@ def kernel(session):
         yield kernel
 
 
-def test_extra_workers_come_and_go_by_number(kernel):
+def secrets_of(session):
+    """The report's secret, the server's token and lines of the key."""
+    directory = Path(session.state("alice")["directory"])
+    secret = json.loads((directory / "plan.json").read_text())["secret"]
+    token = re.search(r"JUPYTERHUB_API_TOKEN=(\S+)", (directory / "environment.sh").read_text())[1]
+    return [secret, token, *(directory / "tls.pem").read_text().splitlines()[1:4]]
+
+
+def test_extra_workers_come_and_go_by_number(session, kernel):
     first, result = kernel.run(SCALE, 120).splitlines()
     assert first.startswith("True True SessionSLURMCluster(extra-") and first.endswith("4 of the session, 2 extra)")
     assert result == "[0, 1, 4, 9]"
+    extra = set(session.cluster.jobs("alice")) - {session.state("alice")["job_id"]}
+    for job in extra:
+        records = session.cluster.records(job)
+        assert "dask" in records and f"JobId={job}" in records
+        assert not [secret for secret in secrets_of(session) if secret in records]
+    assert len(extra) == 2
     assert kernel.run(PRIVATE).splitlines() == ["(True, [], '/home/alice', False, True, 'tmp', 13)"] * 2
     assert kernel.run(AWAY).splitlines() == ["True [0, 1, 4, 9]", "True 9"]
 

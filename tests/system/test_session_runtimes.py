@@ -3,6 +3,7 @@
 Dask alone on two nodes is in test_lifecycle.py, IPyParallel alone in test_engines.py.
 """
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -256,10 +257,26 @@ with socket.socket(socket.AF_UNIX) as dashboard:
     except OSError as error:
         print(type(error).__name__)
 """
+# What the server itself answers, of each path the status and where it sends to, or the beginning of what it gives.
+ASK_SERVER = """
+import sys, urllib.error, urllib.request
+class Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *arguments):
+        return None
+server, token, *paths = sys.argv[1:]
+opener = urllib.request.build_opener(Stay, urllib.request.ProxyHandler({}))
+for path in paths:
+    ask = urllib.request.Request(server + path, headers={"Authorization": "token " + token} if token else {})
+    try:
+        print(200, opener.open(ask, timeout=20).read()[:60])
+    except urllib.error.HTTPError as error:
+        print(error.code, error.headers["Location"])
+"""
+PATHS = ("api/contents", "api/kernels", "api/terminals", "lab", "files/.bashrc", "dask-dashboard/status")
 
 
 def test_another_user_of_the_same_node_is_refused_everywhere(three):
-    """Scheduler and workers, asked with a certificate of bob's own; the dashboard's socket; all files."""
+    """Scheduler and workers, asked with a certificate of bob's own; the dashboard's socket; all files; the server."""
     addresses, last = run(three, DASK + ADDRESSES).splitlines()[-2:]
     dashboard, node = last.split()
     own = Path("~bob").expanduser() / "tls"
@@ -281,6 +298,18 @@ def test_another_user_of_the_same_node_is_refused_everywhere(three):
         assert "Permission denied" in three.cluster.run("bob", *command, node=node).stderr, command
     request = directory(three) / "restart-dask"
     assert "Permission denied" in three.cluster.run("bob", "touch", request, node=node).stderr
+    assert ask_server(three, "alice", three.user_token("alice"), node)[0].startswith("200 b'{\"name\"")
+    for token in ("", three.user_token("bob")):
+        answers = ask_server(three, "bob", token, node)
+        assert len(answers) == len(PATHS), answers
+        assert all(re.match("403 |302 .*(/hub/api/oauth2/authorize|/hub/login)", answer) for answer in answers), answers
+
+
+def ask_server(hub, user, token, node):
+    state = hub.state("alice")
+    server = f"http://{state['address']}:{state['port']}/user/alice/"
+    return hub.cluster.run(user, hub.bin_dir / "python", "-c", ASK_SERVER, server, token, *PATHS,
+                           node=node).stdout.splitlines()
 
 
 def ask(hub, user, keys, addresses, node):

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from support.system_hub import ENVIRONMENT, HUB_ACCOUNT
 
-ONLY = ("slurm",)
+PROGRAMS = {"slurm": "sbatch", "sge": "qsub"}
 HELPER = str(ENVIRONMENT / "bin/jupyterhub-hpc-spawner-helper")
 PLANTED = "import os; open({mark!r}, 'w').write(str(os.getuid()))\n"
 
@@ -20,9 +20,9 @@ def nest(cluster, tmp_path_factory):
     script = f"#!/bin/sh\nid -u >{mark}\n"
     names = ("json.py", "sitecustomize.py", "usercustomize.py", "start.py")
     files = {name: PLANTED.format(mark=mark) for name in names}
+    files.update({"bin/sbatch": script, "bin/qsub": script, "options": f"-jsv {directory}/bin/qsub\n"})
     as_hub("sh", "-c", f"mkdir {directory}/bin; cd {directory}; " + "".join(
-        f"cat >{name} <<'END'\n{text}END\n" for name, text in {**files, "bin/sbatch": script}.items())
-        + "chmod 755 bin bin/sbatch", check=True)
+        f"cat >{name} <<'END'\n{text}END\n" for name, text in files.items()) + "chmod 755 bin bin/*", check=True)
     yield directory
     subprocess.run(["rm", "-rf", directory], check=True)
 
@@ -59,21 +59,37 @@ def test_no_variable_of_the_hub_reaches_it(nest, variable):
     assert marked(nest) == ""
 
 
+def ask(**request):
+    done = as_hub("sudo", "-n", "-H", "-u", "alice", "--", HELPER, input=json.dumps({"timeout": 5, **request}))
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("env", [{"PATH": "{nest}/bin"}, {"SLURM_CONF": "{nest}/slurm.conf"}, {"HOME": "{nest}"},
-                                 {"LD_PRELOAD": "{nest}/x.so"}, {"SLURM_CONF": "/var/tmp/../..{nest}/x"}])
-def test_no_request_of_the_hub_runs_or_reads_what_it_made(nest, env):
-    request = {"verb": "run", "argv": ["sbatch"], "timeout": 5,
-               "env": {name: value.format(nest=nest) for name, value in env.items()}}
-    done = as_hub("sudo", "-n", "-H", "-u", "alice", "--", HELPER, input=json.dumps(request))
-    assert json.loads(done.stdout)["ok"] is False and marked(nest) == ""
+                                 {"LD_PRELOAD": "{nest}/x.so"}, {"SLURM_CONF": "/var/tmp/../..{nest}/x"},
+                                 {"TZ": "{nest}/zone"}, {"LANG": "{nest}"}, {"SGE_ROOT": "{nest}"}])
+def test_no_request_of_the_hub_runs_or_reads_what_it_made(nest, cluster, env):
+    given = {**cluster.environment, **{name: value.format(nest=nest) for name, value in env.items()}}
+    answer = ask(verb="run", argv=[PROGRAMS[cluster.system]], env=given)
+    assert answer["ok"] is False and marked(nest) == ""
+
+
+@pytest.mark.parametrize("words", ["-jsv {nest}/bin/qsub", "-@ {nest}/options"])
+def test_no_argument_and_no_line_of_a_script_has_qsub_run_what_the_hub_made(nest, cluster, words):
+    """Asked for by alice herself, qsub does it."""
+    if cluster.system != "sge":
+        pytest.skip("only Grid Engine's qsub does such a thing")
+    words = words.format(nest=nest)
+    for argv, script in ((["qsub", *words.split()], "true\n"), (["qsub"], f"#!/bin/sh\n#$ {words}\ntrue\n")):
+        answer = ask(verb="run", argv=argv, stdin=script, env=cluster.environment)
+        assert answer["ok"] is False and marked(nest) == "", (argv, answer)
+        cluster.run("alice", "timeout", "5", *argv, input=script)
+        assert marked(nest).strip().isdigit()
+        subprocess.run(["rm", f"{nest}/mark"], check=True)
+    assert ask(verb="run", argv=["qsub"], stdin="#!/bin/sh\n", env=cluster.environment)["ok"]
 
 
 def test_nothing_runs_on_this_machine_and_nothing_is_left_of_anothers(nest):
     """The scheduler for one machine is none here; another user's directory is not made, read or removed."""
-    def ask(**request):
-        done = as_hub("sudo", "-n", "-H", "-u", "alice", "--", HELPER, input=json.dumps({"timeout": 5, **request}))
-        return json.loads(done.stdout)
-
     local = ask(verb="run", argv=["jupyterhub-hpc-spawner-local", "submit", f"{nest}/log"],
                 stdin=f"#!/bin/sh\nid >{nest}/mark")
     assert "is not a program" in local["error"]

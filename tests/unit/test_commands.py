@@ -1,6 +1,7 @@
 """Programs run with what they were given and nothing more, and never for longer."""
 import asyncio
 import gc
+import json
 import os
 import pwd
 import select
@@ -161,6 +162,23 @@ async def test_a_helper_that_does_not_answer_is_the_administrators_error(tmp_pat
         path.chmod(0o755)
     with pytest.raises(HelperError, match=words):
         await Helper(str(path)).ask(ME, "end", 5)
+
+
+RAN = {"ok": True, "returncode": 0, "stdout": "", "stderr": "", "timeout": False}
+
+
+@pytest.mark.parametrize(("verb", "answer"), [
+    ("run", {"ok": True}), ("submit", {"ok": True}), ("end", {"ok": True}), ("end", {"ok": True, "log": None}),
+    ("end", {"ok": False}), *(("run", {**RAN, name: None}) for name in RAN if name != "ok"),
+    *(("submit", {key: RAN[key] for key in RAN if key != name}) for name in RAN if name != "ok"),
+])
+async def test_an_answer_that_lacks_what_it_should_have_is_the_administrators_error(tmp_path, verb, answer):
+    path = tmp_path / "helper"
+    path.write_text(f"#!/bin/sh\ncat >/dev/null\necho '{json.dumps(answer)}'\n")
+    path.chmod(0o755)
+    with pytest.raises(HelperError, match="refused to end|something else"):
+        await (Helper(str(path)).ask(ME, verb, 5) if verb == "end" else
+               Helper(str(path)).run(ME, ["sbatch"], 5, verb=verb))
 
 
 @pytest.mark.parametrize("answer, error", [

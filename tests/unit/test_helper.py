@@ -102,7 +102,7 @@ def test_the_command_gets_a_clean_environment_and_the_sites_variables(user):
 
 @pytest.mark.parametrize("variable", [
     "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "HOME", "IFS", "SLURM CONF", "SLURM_CONF\n", "", "XSLURM_CONF",
-    "slurm_conf", "PATHS", "GIT_SSH"])
+    "slurm_conf", "PATHS", "GIT_SSH", "SLURM_CONF_SERVER", "_CONDOR_LOCAL_CONFIG_FILE", "_CONDOR_CLASSAD_USER_LIBS"])
 def test_a_variable_that_is_no_batch_systems_is_refused(user, variable):
     assert "is not one of a batch system" in user.refused("run", argv=["sbatch"], env={variable: "x"})
     assert not (user.record / "argv").exists()
@@ -387,13 +387,46 @@ def test_through_sudo_what_people_could_have_put_there_is_refused(user, system, 
 
 
 @pytest.mark.parametrize("variable", [
-    "SLURM_CONF=/tmp/not-there-yet/slurm.conf", "SLURM_CONF=tmp/not-there-yet", "PATH=/opt/bin:/tmp/not-there-yet",
-    "CONDOR_CONFIG=/var/tmp/not-there-yet", "SLURM_CONF=/usr/../tmp/not-there-yet", "LSF_ENVDIR=a,/tmp/not-there-yet"])
+    "SLURM_CONF=/tmp/not-there-yet/slurm.conf", "PATH=/opt/bin:/tmp/not-there-yet",
+    "CONDOR_CONFIG=/var/tmp/not-there-yet", "SLURM_CONF=/usr/../tmp/not-there-yet", "LSF_ENVDIR=a,/tmp/not-there-yet",
+    "LSF_ENVDIR=/tmp", "SGE_ROOT=/var/tmp/", "PATH=/usr/bin:/tmp"])
 def test_through_sudo_what_anybody_could_still_make_is_refused(user, system, variable):
     name, value = variable.split("=", 1)
     value = f"{value}:{user.bin}" if name == "PATH" else value
     answer = ask_through_sudo(user, env={"PATH": str(user.bin), name: value})
     assert not answer["ok"] and "leads through /" in answer["error"] and not (user.record / "argv").exists()
+
+
+@pytest.mark.parametrize("mark", ":,; =")
+def test_through_sudo_a_path_with_the_mark_of_a_list_in_it_is_one_path_too(user, system, mark):
+    """What is root's in a directory that is open to all may have neighbours that are not."""
+    (user.home / "roots").touch()
+    user.home.chmod(0o1777)
+    roots = {"PATH": str(user.bin), "SLURM_CONF": f"{user.home}/roots"}
+    assert ask_through_sudo(user, env=roots)["ok"]
+    answer = ask_through_sudo(user, env={**roots, "SLURM_CONF": f"{user.home}/roots{mark}/x"})
+    assert not answer["ok"] and "leads through" in answer["error"]
+
+
+def test_through_sudo_no_variable_argument_or_line_names_what_runs_here(user, system):
+    (user.bin / "qsub").symlink_to("sbatch")
+    for request, words in (({"env": {"PATH": str(user.bin), "TZ": "/var/tmp/x"}}, "cannot be the value of TZ"),
+                           ({"argv": ["qsub", "-jsv", "x"]}, "is no argument of qsub"),
+                           ({"argv": ["qsub"], "stdin": "#$ -jsv x\n"}, "-jsv or -@")):
+        answer = ask_through_sudo(user, **request)
+        assert not answer["ok"] and words in answer["error"] and not (user.record / "argv").exists()
+
+
+def test_through_sudo_root_may_leave_a_programs_arguments_and_lines_to_the_hub(user, system, more):
+    (user.bin / "qsub").symlink_to("sbatch")
+    more.write_text("qsub")
+    more.chmod(0o644)
+    assert ask_through_sudo(user, argv=["qsub", "-ac", "a"], stdin="#$ -jsv x\n")["ok"]
+    assert "is no argument of sbatch" in ask_through_sudo(user, argv=["sbatch", "-o", "a"])["error"]
+
+
+def test_without_sudo_all_of_it_is_the_users_own(user):
+    assert run_here(user, argv=["sbatch", "-o", "a"])["ok"]
 
 
 def test_through_sudo_nothing_runs_on_this_machine_unless_root_says_so(user, system, more):
