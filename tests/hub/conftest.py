@@ -141,12 +141,13 @@ class ToyHub(LocalHub):
         (self.home / ".bash_profile").write_text(self.toy.profile)
 
     def clean(self):
-        """No session, no job, no trouble."""
+        """No session, no job, no trouble, and nothing logged."""
         self.toy.faults()
         self.toy.control()
         (self.home / ".jupyterhub.env").unlink(missing_ok=True)
         self.end_session()
         self.toy.end()
+        self.forget_log()
 
     def begin(self, server="", **options):
         """Ask for a session; its progress is not waited for."""

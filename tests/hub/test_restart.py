@@ -1,6 +1,7 @@
 """A Hub that dies and comes back finds its sessions."""
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,8 @@ def test_a_job_that_ended_while_the_hub_was_away_is_noticed(session):
     wait_for(lambda: not session.servers(session.user), 30, lambda: "a dead session is shown")
     session.assert_nothing_left()
     assert "without a word" in session.ended(session.user)["why"]
+    assert f"{session.user} appears to have stopped while the Hub was down" in session.logged()
+    assert re.search("The session has ended by itself: its processes ended without a word.* user=", session.logged())
 
 
 def test_what_the_hub_before_could_not_cancel_is_cancelled_when_the_next_starts(idle):

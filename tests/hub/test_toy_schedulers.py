@@ -206,6 +206,7 @@ def a_job_that_dies_in_the_queue_ends_the_session_with_a_message(hub):
     event = hub.progress(hub.user)[-1]
     assert event.get("failed") and "could not start your session" in event["message"], event
     assert_ends(hub)
+    assert "The session could not start: " in hub.logged()
 
 
 @scenario()
@@ -224,6 +225,7 @@ def the_end_of_the_walltime_ends_the_session(hub):
     # The walltime is the toy's alone: the job knows only that it was told to end, and most systems say no more.
     words = {"slurm": "it reached its walltime", "condor": "its walltime is over"}.get(hub.toy.name, "told it to end")
     wait_for(lambda: words in hub.ended(hub.user)["why"], 30, lambda: hub.ended(hub.user), pause=0.3)
+    assert "The session has ended by itself: " in hub.logged()
 
 
 # What the toy Slurm says of a job that ended, and what its user is told.
@@ -241,6 +243,7 @@ def why_a_session_ended_is_told_until_the_next_start(hub):
         assert_ends(hub)
         ended = hub.ended(hub.user)
         assert words in ended["why"] and code in ended["words"] and ended["job_id"] == str(job["number"]), ended
+        assert re.search(f"The session has ended by itself: .*job={job['number']} ", hub.logged())
         hub.toy.control()
     hub.stop()
     hub.start()
@@ -253,6 +256,7 @@ def a_session_whose_job_is_put_back_into_the_queue_is_over(hub):
     hub.toy.control(code="PENDING")
     assert_ends(hub)
     assert "put its job back into the queue" in hub.ended(hub.user)["why"]
+    assert "The session has ended by itself: the batch system put its job back into the queue" in hub.logged()
 
 
 @scenario("slurm", "sge")
@@ -384,6 +388,7 @@ def a_system_that_does_not_answer_ends_no_session(hub):
         hub.toy.faults()
         wait_for_questions(hub, "")
         assert hub.servers(hub.user)[""]["ready"]
+    assert "The batch system could not be asked (1 times now); every session keeps its last known" in hub.logged()
     # Killed in a way that the job cannot tell the Hub of: the system does.
     hub.toy.store.order(job["number"], "kill")
     assert_ends(hub)
@@ -396,6 +401,7 @@ def a_system_that_hides_the_users_jobs_from_the_hub_ends_no_session(hub):
     hub.toy.faults(status="hide")
     wait_for_questions(hub, "hide", 5)
     assert hub.servers(hub.user)[""]["ready"]
+    assert re.search(rf"The Hub's account does not see job \S+ of {hub.user}, which is there", hub.log.read_text())
     hub.toy.store.order(job["number"], "kill")
     assert_ends(hub)
 
@@ -409,6 +415,7 @@ def neither_a_suspended_job_nor_an_unknown_state_ends_a_session(hub):
     hub.toy.control(code="Y")
     wait_for_questions(hub, "", 2)
     assert hub.servers(hub.user)[""]["ready"]
+    assert re.search("The batch system gives a job the state '.*', which is not in the table", hub.logged())
     hub.stop_server(hub.user)
     hub.assert_nothing_left()
 
@@ -420,6 +427,7 @@ def a_submit_command_that_hangs_is_given_up(hub):
     assert event.get("failed") and "did not answer in 2" in event["message"], event
     assert "Try again; if it stays so, tell your site's support" in event["message"]
     hub.assert_nothing_left()
+    assert re.search(rf"Whether jupyter-\w+ of {hub.user} was submitted is not known: ", hub.logged())
 
 
 @scenario()
@@ -427,10 +435,16 @@ def a_job_whose_submission_got_no_answer_is_found_by_its_name(hub):
     hub.toy.faults(submit="late")
     events = hub.spawn(hub.user, {"environment": "light"})
     assert events[-1].get("ready"), events
-    assert len(hub.toy.jobs()) == 1 and len(hub.toy.calls("submit")) >= 1
+    job, = hub.toy.jobs()
+    assert re.search(rf"Whether jupyter-\w+ of {hub.user} was submitted is not known: ", hub.logged())
+    assert re.search(pending(job), hub.logged())
     hub.toy.faults()
     hub.stop_server(hub.user)
     hub.assert_nothing_left()
+
+
+def pending(job):
+    return rf"The session is pending user=.* job={job['number']}\b"
 
 
 @scenario("slurm", "sge", "condor")
@@ -448,7 +462,8 @@ def a_hub_killed_while_it_submits_finds_the_job_again(hub):
     assert event["message"].startswith("Job ")
     hub.toy.control()
     assert hub.progress(hub.user)[-1].get("ready")
-    assert len(hub.toy.jobs()) == 1
+    job, = hub.toy.jobs()
+    assert re.search(pending(job), hub.logged())
     hub.stop_server(hub.user)
     hub.assert_nothing_left()
 
@@ -466,6 +481,7 @@ def a_hub_killed_before_there_is_a_job_leaves_nothing(hub):
     assert not hub.toy.jobs()
     hub.assert_nothing_left()
     assert "the Hub was restarted before there was a job" in hub.ended(hub.user)["why"]
+    assert f"{hub.user} appears to have stopped while the Hub was down" in hub.logged()
 
 
 @scenario("slurm", "pbs")
@@ -475,11 +491,13 @@ def a_cancel_is_owed_also_by_the_next_hub(hub):
     hub.stop_server(hub.user)
     owed = hub.directory / "jupyterhub_hpc_owed_cancels.json"
     assert hub.toy.jobs() and len(json.loads(owed.read_text())) == 1 and owed.stat().st_mode & 0o777 == 0o600
+    assert re.search(rf"Job \S+ of {hub.user} could not be cancelled and will be tried again: ", hub.logged())
     hub.stop(signal.SIGKILL)
     hub.toy.faults()
     hub.start()
     hub.assert_nothing_left()
     wait_for(lambda: json.loads(owed.read_text()) == [], 20, lambda: f"it is still owed: {owed.read_text()}")
+    assert re.search(rf"Job \S+ of {hub.user} is cancelled at last", hub.logged())
 
 
 @scenario()
@@ -508,6 +526,8 @@ def a_cancel_that_is_taken_and_not_heeded_is_tried_again(hub):
     hub.toy.faults()
     hub.assert_nothing_left()
     wait_for(lambda: json.loads(owed.read_text()) == [], 20, lambda: f"it is still owed: {owed.read_text()}")
+    assert "The job was cancelled and has not ended yet; it will be cancelled again" in hub.logged()
+    assert re.search(rf"Job \S+ of {hub.user} is cancelled at last", hub.logged())
 
 
 @scenario("slurm", "pbs")
@@ -515,6 +535,7 @@ def answers_without_any_job_leave_no_job_without_its_session(hub):
     light_session(hub)
     hub.toy.faults(status="empty")
     assert_ends(hub)
+    assert "The session has ended by itself: " in hub.logged()
 
 
 # These start a real server and Dask, or a Hub anew, or wait for a job that does not end.

@@ -60,8 +60,10 @@ class RunningHub:
         text = BASE_CONFIG.format(address=address, directory=directory, token=TOKEN, proxy=proxy_command(), **ports)
         (self.directory / "jupyterhub_config.py").write_text(text + config)
         self.process = None
+        self._log_begins = 0
 
     def start(self):
+        self.forget_log()
         wait_for(lambda: is_free(self.address, self.hub_port), START_TIMEOUT,
                  lambda: f"somebody else has port {self.hub_port}")
         env = {"PATH": f"{self.bin_dir}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8",
@@ -80,6 +82,16 @@ class RunningHub:
             return self.api("GET", "/info").status == 200
         except OSError:
             return False
+
+    def forget_log(self):
+        """What is in the log by now is of no interest any more."""
+        self._log_begins = self.log.stat().st_size if self.log.exists() else 0
+
+    def logged(self):
+        """The log since the Hub was started last, or since ``forget_log``."""
+        with open(self.log, "rb") as log:
+            log.seek(self._log_begins)
+            return log.read().decode(errors="replace")
 
     def words(self):
         """The end of its log without what the proxy says of a Hub that is not there."""
