@@ -48,8 +48,9 @@ def hub(cluster):
 
 @pytest.fixture
 def idle(hub):
-    """The Hub without sessions, before and after."""
+    """The Hub without sessions, before and after, and nothing logged."""
     hub.end_sessions()
+    hub.forget_log()
     yield hub
     hub.end_sessions()
     for user in ("alice", "bob"):

@@ -2,10 +2,13 @@
 import os
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.running_hub import wait_for
+from support import browser as chrome
+from support.kernel import Kernel
+from support.running_hub import server_path, wait_for
 
 ONLY = ("slurm",)
 
@@ -34,11 +37,12 @@ def controller(idle):
         controller.start()
 
 
-def ended(hub):
-    """Why alice's session ended, once the batch system has said so."""
+def ended(hub, why):
+    """What the Hub keeps of why alice's session ended, once the batch system has told it."""
     wait_for(lambda: not hub.servers("alice"), 60, lambda: "the Hub does not notice", pause=0.3)
-    wait_for(lambda: hub.ended("alice")["words"], 60, lambda: hub.ended("alice"), pause=0.3)
+    wait_for(lambda: why in hub.ended("alice")["why"], 60, lambda: hub.ended("alice"), pause=0.3)
     hub.assert_nothing_left("alice")
+    assert "The session has ended by itself: " in hub.logged()
     return hub.ended("alice")
 
 
@@ -63,8 +67,7 @@ def test_a_session_that_is_preempted_says_so(idle):
     assert idle.spawn("alice", {"cores": 4, "nodes": 3, "queue": "low"})[-1].get("ready")
     filler = idle.cluster.fill("bob")
     try:
-        told = ended(idle)
-        assert "a more important job took its nodes" in told["why"] and told["words"].startswith("PREEMPTED"), told
+        assert ended(idle, "a more important job took its nodes")["words"].startswith("PREEMPTED")
     finally:
         idle.cluster.cancel("bob", filler)
 
@@ -73,9 +76,103 @@ def test_a_session_whose_node_fails_says_so(idle):
     assert idle.spawn("alice", {"cores": 1, "node_type": "himem"})[-1].get("ready")
     idle.cluster.admin("scontrol", "update", "NodeName=n3", "State=DOWN", "Reason=test")
     try:
-        told = ended(idle)
-        assert "one of its nodes failed" in told["why"] and told["words"].startswith("NODE_FAIL"), told
+        assert ended(idle, "one of its nodes failed")["words"].startswith("NODE_FAIL")
     finally:  # ReturnToService=2: it may be back by itself, and cannot be resumed then
         idle.cluster.run("root", "scontrol", "update", "NodeName=n3", "State=RESUME")
         wait_for(lambda: "idle" in idle.cluster.run("alice", "sinfo", "-h", "-n", "n3", "-o", "%T").stdout, 60,
                  lambda: "n3 does not come back", pause=0.3)
+
+
+def test_five_servers_started_at_once_have_a_job_each_and_leave_nothing(idle):
+    names = [f"s{number}" for number in range(5)]
+
+    def each(method, body=None):
+        with ThreadPoolExecutor() as pool:
+            answers = pool.map(lambda name: idle.api(method, f"/users/alice/{server_path(name)}", body), names)
+            assert {answer.status for answer in answers} <= {201, 202, 204}
+
+    each("POST", {"user_options": {"cores": 1}})
+    wait_for(lambda: sum(server["ready"] for server in idle.servers("alice").values()) == 5, 90,
+             lambda: idle.servers("alice"), pause=0.3)
+    jobs = {idle.state("alice", name)["job_id"] for name in names}
+    assert len(jobs) == 5 and sorted(jobs) == sorted(idle.cluster.jobs("alice"))
+    each("DELETE")
+    wait_for(lambda: not idle.servers("alice"), 60, lambda: idle.servers("alice"), pause=0.3)
+    idle.assert_nothing_left("alice")
+    assert not any(idle.ended("alice", name) for name in names)
+
+
+@pytest.fixture
+def small(hub):
+    """Alice's session on one core; the next test that wants one takes the same."""
+    if not hub.servers("alice"):
+        assert hub.spawn("alice", {"cores": 1})[-1].get("ready")
+    return hub
+
+
+def test_a_suspended_session_is_shown_as_such_and_goes_on_when_it_is_resumed(small, browser):
+    job, = small.cluster.jobs("alice")
+    with (Kernel(small.server_url("alice"), small.user_token("alice")) as kernel, chrome.page(browser) as page):
+        kernel.run("before = 42")
+        chrome.log_in(page, small.url, "alice")
+
+        def home():
+            page.goto(f"{small.url}/hub/home")
+            return page.inner_text(".hpc-home li[data-server='']")
+
+        small.cluster.admin("scontrol", "suspend", job)
+        try:
+            wait_for(lambda: f"Job {job} on n1 is suspended by the batch system." in home(), 30, home, pause=0.3)
+            assert "Suspended" in home() and small.servers("alice")[""]["ready"]
+        finally:
+            small.cluster.admin("scontrol", "resume", job)
+        assert kernel.run("print(before)").strip() == "42"
+        wait_for(lambda: "Running" in home(), 30, home, pause=0.3)
+    assert small.cluster.jobs("alice") == [job]
+
+
+def test_a_session_that_is_put_back_into_the_queue_is_over_and_its_job_cancelled(small):
+    job, = small.cluster.jobs("alice")
+    # Slurm refuses, as its script said --no-requeue; an administrator has the last word.
+    refused = small.cluster.run("root", "scontrol", "requeue", job)
+    assert "Requested operation is presently disabled" in refused.stderr and small.servers("alice")[""]["ready"]
+    small.cluster.admin("scontrol", "update", f"JobId={job}", "Requeue=1")
+    small.forget_log()
+    small.cluster.admin("scontrol", "requeue", job)
+    assert ended(small, "put its job back into the queue")["job_id"] == job
+
+
+def test_a_hub_killed_while_a_job_waits_goes_on_waiting_and_can_cancel(idle):
+    def waits(event):
+        return "waiting in the queue" in event["message"]
+
+    filler = idle.cluster.fill("bob")
+    try:
+        assert idle.api("POST", "/users/alice/server", {"user_options": {"cores": 1}}).status == 202
+        idle.progress("alice", until=waits)
+        jobs = idle.cluster.jobs("alice")
+        idle.stop(signal.SIGKILL)
+        idle.start()
+        wait_for(lambda: idle.servers("alice").get("", {}).get("pending") == "spawn", 30, lambda: "it is lost")
+        idle.progress("alice", until=waits)
+        assert len(jobs) == 1 and idle.cluster.jobs("alice") == jobs
+        idle.stop_server("alice")
+        idle.assert_nothing_left("alice")
+        assert idle.ended("alice") is None
+    finally:
+        idle.cluster.cancel("bob", filler)
+
+
+def test_a_stop_that_a_killed_hub_did_not_finish_is_finished_by_the_next(idle):
+    assert idle.spawn("alice", {"cores": 1})[-1].get("ready")
+    idle.forget_log()
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(idle.api, "DELETE", "/users/alice/server")
+        wait_for(lambda: "The session is stopped" in idle.logged(), 20, lambda: "the Hub does not stop it", pause=0.01)
+        idle.stop(signal.SIGKILL)
+        stopping.exception()  # nobody answers it, or the proxy does
+    idle.start()
+    wait_for(lambda: not idle.servers("alice"), 60, lambda: "the session is still there")
+    assert "The session is stopped" in idle.logged()
+    idle.assert_nothing_left("alice")
+    assert idle.ended("alice") is None
