@@ -219,6 +219,7 @@ class HPCSpawner(Choosing):
         private.persist(self)
         if not await self._has_job():
             return
+        self.cluster.poller.watch(self.session.state.job_id, self.user.name, submitted=False)  # not yet by a new Hub
         self.session.log.info("The session is stopped")
         if cause := private.given_up(self):
             metrics.failed(cause)

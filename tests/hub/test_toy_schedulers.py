@@ -274,6 +274,7 @@ def a_stop_that_a_hub_did_not_finish_is_finished_by_the_next(hub):
     hub.start()
     assert_ends(hub)
     assert hub.ended(hub.user) is None
+    assert "has not ended yet" not in hub.logged()
 
 
 @scenario("pbs", "lsf")
