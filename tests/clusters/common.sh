@@ -19,6 +19,11 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
+# What lives on after `start` must not hold a caller's lock or pipe. 255 is this script itself.
+for fd in /proc/"$BASHPID"/fd/*; do
+    fd=${fd##*/}
+    ((fd <= 2 || fd == 255)) || exec {fd}>&-
+done
 
 setting() { # NAME DEFAULT
     local variable=HPC_SPAWNER_${SYSTEM^^}_$1
