@@ -66,7 +66,7 @@ class Torque:
         return ["qselect", "-N", name, "-u", username]
 
     def parse_found(self, name, completed):
-        return first_line(completed, r"(\d+)\.\S+")
+        return first_line(completed, f"({_ID.pattern})")
 
     def status_command(self):
         return ["qstat", "-x"]

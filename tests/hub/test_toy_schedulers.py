@@ -439,6 +439,8 @@ def a_job_whose_submission_got_no_answer_is_found_by_its_name(hub):
     job, = hub.toy.jobs()
     assert re.search(rf"Whether jupyter-\w+ of {hub.user} was submitted is not known: ", hub.logged())
     assert re.search(pending(job), hub.logged())
+    system = make_batch_system(hub.toy.name, SYSTEMS[hub.toy.name])
+    assert hub.state(hub.user)["job_id"] in system.parse_status(hub.toy.run(*system.status_command()))
     hub.toy.faults()
     hub.stop_server(hub.user)
     hub.assert_nothing_left()

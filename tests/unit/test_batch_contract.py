@@ -229,7 +229,8 @@ NONE = {"lsf": Completed(("bjobs",), 255, "", "Job <jupyter-abc> is not found\n"
 @EVERY
 def test_a_job_is_found_by_its_name(name):
     answer = Completed(("x",), 0, FOUND[name], "")
-    assert system(name).parse_found("jupyter-abc", answer) == ("17.0" if name == "condor" else "17")
+    job = {"condor": "17.0", "torque": "17.head.example"}.get(name, "17")  # as the system itself lists it
+    assert system(name).parse_found("jupyter-abc", answer) == job
     assert system(name).parse_found("jupyter-abc", NONE.get(name, replace(answer, stdout=""))) is None
     with pytest.raises(QueryError):
         system(name).parse_found("jupyter-abc", replace(answer, returncode=1, stderr="no answer"))
@@ -248,7 +249,7 @@ def test_an_odd_list_is_no_job(name, data):
     except (QueryError, ParseError) as error:
         assert str(error)
     else:
-        assert found is None or re.fullmatch(r"\d+(\.\d+)?", found)
+        assert found is None or re.fullmatch(r"\d+(\[\d*\])?(\.[\w.-]+)?", found)
 
 
 @EVERY
