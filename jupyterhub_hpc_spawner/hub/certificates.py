@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tornado import web
 
 from .credentials import validity
 
@@ -38,6 +39,8 @@ def environment(directory):
 
 def server_certificate(spawner, shown, host):
     """PEM text: for a server at ``host``, and for the key of the certificate ``shown`` (DER) that called the Hub."""
+    if not host:
+        raise web.HTTPError(503, "Where the job runs is not known yet; ask again")
     return _sign(spawner, x509.load_der_x509_certificate(shown).public_key(), host)
 
 

@@ -74,9 +74,9 @@ def all_kept(user):
     return {name: Ending(**end) for name, end in sorted(ends.items()) if end}
 
 
-def keep(spawner, status, log):
-    """The Ending of the spawner's session, from the batch system's last answer and the job's goodbye; told once."""
-    session, before = spawner.session, kept(spawner)
+def keep(spawner, session, status, log):
+    """The Ending of this session, from the batch system's last answer and the job's goodbye; told once."""
+    before = kept(spawner)
     if before and before.job_id == session.state.job_id:
         return before
     found = _told(Ending(session.state.job_id, spawner.name, time.time(), "", details=log[-_MAX_LOG:]), status,

@@ -3,8 +3,6 @@ import asyncio
 from functools import partial
 from types import SimpleNamespace
 
-from tornado import web
-
 from ..errors import ConfigError, HelperError, OptionError, OptionErrors, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from ..runtimes import wanted_runtimes
@@ -184,27 +182,29 @@ class HPCSpawner(Choosing):
             return 0
         if not await self._has_job():
             if session.over:
-                ending.keep(self, JobStatus(JobState.FINISHED), "")
+                ending.keep(self, session, JobStatus(JobState.FINISHED), "")
             return 0 if session.over else None
         if not session.has("ended"):
             patience = max(10, 3 * self.status_interval)
             status = await self.cluster.poller.answered(session.state.job_id, self.user.name, patience)
+            if session.over:  # a stop, or another poll, was quicker
+                return 0
             if status.state != JobState.FINISHED and not session.put_back(self.cluster.poller):
                 extra.jobs_of(self).watch()
                 return None
             if session.has("listening"):
                 metrics.failed("lost")
-        await self._keep_end()
+        await self._keep_end(session)
         return 0
 
-    async def _keep_end(self):
+    async def _keep_end(self, session):
         """Of a session that nobody stopped here: why it ended, for its user. A job that the batch system only lacks is
         cancelled: should that have been a wrong answer, it does not run on without its session."""
-        session, status = self.session, self.cluster.poller.status(self.session.state.job_id)
+        status = self.cluster.poller.status(session.state.job_id)
         if self.cluster.poller.lacks(session.state.job_id) and not session.has("ended"):
             await self.cluster.cancel(self.user.name, session.state.job_id)
         end = await self._clean_up()
-        kept = ending.keep(self, status, end)
+        kept = ending.keep(self, session, status, end)  # JupyterHub may have cleared self.session meanwhile
         session.log.warning("The session has ended by itself: %s; the end of its log: %r", kept.why, end[-1000:])
         if status.state != JobState.FINISHED:
             asyncio.ensure_future(ending.last_word(self, kept, session.state.goodbye))
@@ -266,10 +266,7 @@ class HPCSpawner(Choosing):
 
     def certify(self, shown):
         """The certificate for a server where the job runs, and for the key of what the job showed."""
-        host = self.session.host(self.cluster.poller)
-        if not host:
-            raise web.HTTPError(503, "Where the job runs is not known yet; ask again")
-        return certificates.server_certificate(self, shown, host)
+        return certificates.server_certificate(self, shown, self.session.host(self.cluster.poller))
 
     async def progress(self):
         """The waiting page's lines."""

@@ -37,7 +37,7 @@ def spawner(monkeypatch):
 
 def keep(spawner, status, goodbye="", log=""):
     spawner.session.state.goodbye = goodbye
-    return ending.keep(spawner, status, log)
+    return ending.keep(spawner, spawner.session, status, log)
 
 
 @pytest.mark.parametrize(("status", "goodbye", "why", "words", "advice"), [
