@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 
 from . import dask_pages, jobqueue, network, resources
@@ -151,9 +152,10 @@ class Runtime:
         """What nodes have to say about how their workers start; the kernels read it in the session file."""
         for pause in (1, 2, 4, 8, 15, 30, 60):
             await asyncio.sleep(pause)
-            for name in os.listdir(self.launcher.directory):
-                if name.startswith(NOTE):
-                    self._note(name[len(NOTE):], tail(self.launcher.path(name)))
+            with suppress(OSError):  # the directory is away, maybe for a moment
+                for name in os.listdir(self.launcher.directory):
+                    if name.startswith(NOTE):
+                        self._note(name[len(NOTE):], tail(self.launcher.path(name)))
 
     def _note(self, node, text):
         notes = self.launcher.session_file.data["runtimes"]["dask"].get("notes", {})

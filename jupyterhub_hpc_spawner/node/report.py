@@ -5,6 +5,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 from . import certificate
 
@@ -59,5 +60,6 @@ def post(url, fields):
 
 
 def say(text):
-    """A line of the session's log."""
-    print(time.strftime("[%H:%M:%S] ") + text, file=sys.stderr, flush=True)
+    """A line of the session's log; lost where that is on a full file system."""
+    with suppress(OSError):
+        print(time.strftime("[%H:%M:%S] ") + text, file=sys.stderr, flush=True)

@@ -1,7 +1,9 @@
 """One session's whole life in a real Hub, with batch_system = "local"."""
 import json
 import re
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 from support.kernel import KernelError, run_code
@@ -133,3 +135,21 @@ def test_a_server_that_ends_by_itself_ends_the_session(session):
     wait_for(lambda: not session.servers(session.user), 30, lambda: "the session is still there")
     session.assert_nothing_left()
     assert session.ended(session.user)["why"] == "its server was shut down"
+
+
+@pytest.mark.parametrize("end", ["stop", "shutdown"])
+def test_a_session_whose_directory_was_deleted_ends_in_order(session, end):
+    """Also on the Hub's side: the job says goodbye, and why, instead of dying without a word."""
+    token = session.user_token(session.user)
+    code = "import os; print(os.environ['JUPYTERHUB_HPC_DASHBOARD'])"
+    dashboard = Path(run_code(session.server_url, token, code).strip())
+    assert dashboard.parent.is_dir()
+    shutil.rmtree(session.home / "sessions")
+    if end == "stop":
+        session.stop_server(session.user)
+    else:
+        request("POST", f"{session.server_url}api/shutdown", {}, token)
+        wait_for(lambda: not session.servers(session.user), 30, lambda: "the session is still there")
+        assert session.ended(session.user)["why"] == "its server was shut down"
+    session.assert_nothing_left()
+    assert not dashboard.parent.exists()
