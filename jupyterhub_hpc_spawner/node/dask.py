@@ -31,7 +31,7 @@ class Runtime:
         self.launcher = launcher
         self.plan = plan
         self.engines = self._engines_beside()
-        self.scheduler = None
+        self.scheduler = self.held = None
         self.workers = None
         # Sockets have short paths and belong on this node's own disk; the directory is private (0700).
         self.private = tempfile.mkdtemp(prefix="jupyter-dask-")
@@ -86,7 +86,8 @@ class Runtime:
 
     async def end(self):
         await self.stop()
-        self.held.close()
+        if self.held:
+            self.held.close()
         shutil.rmtree(self.private, ignore_errors=True)
 
     async def stop(self):
