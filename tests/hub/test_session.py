@@ -1,7 +1,9 @@
 """One session's whole life in a real Hub, with batch_system = "local"."""
 import json
+import os
 import re
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -153,3 +155,12 @@ def test_a_session_whose_directory_was_deleted_ends_in_order(session, end):
         assert session.ended(session.user)["why"] == "its server was shut down"
     session.assert_nothing_left()
     assert not dashboard.parent.exists()
+
+
+def test_a_server_that_is_killed_ends_the_session_and_its_status_is_told(session):
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in session.leftovers()}
+    server, = [pid for pid, words in commands.items() if words[2:3] == [b"server"]]
+    os.kill(server, signal.SIGKILL)
+    wait_for(lambda: not session.servers(session.user), 30, lambda: "the session is still there")
+    session.assert_nothing_left()
+    assert session.ended(session.user)["why"] == "its server ended with status -9"
