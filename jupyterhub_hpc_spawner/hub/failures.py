@@ -11,6 +11,8 @@ from ..units import format_span
 # What the job script and the launcher say of the one cause, in the job's log.
 _SAID = re.compile(r"(?:The|the) session cannot start: (.+)")
 _CHANGE, _AGAIN = "change", "again"
+_ROOM = ("[Dd]isk quota exceeded|No space left|File too large",
+         "Make room in your home directory, then try again.", _AGAIN)
 # By what the job, or the batch system's state and reason said: what to try, and the button for it.
 _ADVICE = (
     (r"no Python in the software environment|no python3 in PATH|is not in this software environment|module could not",
@@ -25,11 +27,11 @@ _ADVICE = (
     (r"PREEMPTED", "A more important job took the nodes. Try again, or choose another queue.", _AGAIN),
     (r"CANCELLED", "Somebody, or a rule of the site, cancelled the job. Try again; if you did not do it, ask your "
      "site's support.", _AGAIN),
+    _ROOM,
 )
-_FULL = "[Dd]isk quota exceeded|No space left|File too large"
 # The same, by any line at the end of the log.
 _ADVICE_BY_LOG = (
-    (_FULL, "Make room in your home directory, then try again.", _AGAIN),
+    _ROOM,
     (r"^MemoryError|oom.kill|Out Of Memory", "Ask for more memory.", _CHANGE),
 )
 _OTHERWISE = ("The end of the job's log may say why. Try again; if it stays so, send your site's support what is "
@@ -89,7 +91,7 @@ class StartFailed(web.HTTPError):
 
     @classmethod
     def not_submitted(cls, error):
-        if re.search(_FULL, str(error)):
+        if re.search(_ROOM[0], str(error)):
             advice = "Your home directory is full: make room there, then try again."
         else:
             advice = "Nothing is wrong with your request. Try again; if it stays so, tell your site's support."

@@ -5,6 +5,7 @@ The certificate that was staged is to call the Hub with; the Hub's answer to the
 import asyncio
 import os
 import ssl
+from functools import lru_cache
 
 
 def wanted():
@@ -13,9 +14,15 @@ def wanted():
 
 def client_context():
     """To call the Hub with: its internal certificates where it uses them, the system's otherwise."""
-    context = ssl.create_default_context(cafile=os.environ.get("JUPYTERHUB_SSL_CLIENT_CA") or None)
-    if os.environ.get("JUPYTERHUB_SSL_CERTFILE"):
-        context.load_cert_chain(os.environ["JUPYTERHUB_SSL_CERTFILE"], os.environ["JUPYTERHUB_SSL_KEYFILE"])
+    return _context(*(os.environ.get("JUPYTERHUB_SSL_" + name) for name in ("CLIENT_CA", "CERTFILE", "KEYFILE")))
+
+
+@lru_cache(maxsize=1)
+def _context(authority, certificate, key):
+    """Kept: the session says goodbye also where its files are deleted."""
+    context = ssl.create_default_context(cafile=authority or None)
+    if certificate:
+        context.load_cert_chain(certificate, key)
     return context
 
 
@@ -27,6 +34,7 @@ def keep(answer):
     with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as new:
         new.write(answer["certificate"])
     os.replace(path + ".new", path)
+    _context.cache_clear()
 
 
 async def answers(address, port):

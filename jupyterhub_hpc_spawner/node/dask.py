@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 
 from . import dask_pages, jobqueue, network, resources
@@ -30,7 +31,7 @@ class Runtime:
         self.launcher = launcher
         self.plan = plan
         self.engines = self._engines_beside()
-        self.scheduler = None
+        self.scheduler = self.held = None
         self.workers = None
         # Sockets have short paths and belong on this node's own disk; the directory is private (0700).
         self.private = tempfile.mkdtemp(prefix="jupyter-dask-")
@@ -85,7 +86,8 @@ class Runtime:
 
     async def end(self):
         await self.stop()
-        self.held.close()
+        if self.held:
+            self.held.close()
         shutil.rmtree(self.private, ignore_errors=True)
 
     async def stop(self):
@@ -151,9 +153,10 @@ class Runtime:
         """What nodes have to say about how their workers start; the kernels read it in the session file."""
         for pause in (1, 2, 4, 8, 15, 30, 60):
             await asyncio.sleep(pause)
-            for name in os.listdir(self.launcher.directory):
-                if name.startswith(NOTE):
-                    self._note(name[len(NOTE):], tail(self.launcher.path(name)))
+            with suppress(OSError):  # the directory is away, maybe for a moment
+                for name in os.listdir(self.launcher.directory):
+                    if name.startswith(NOTE):
+                        self._note(name[len(NOTE):], tail(self.launcher.path(name)))
 
     def _note(self, node, text):
         notes = self.launcher.session_file.data["runtimes"]["dask"].get("notes", {})

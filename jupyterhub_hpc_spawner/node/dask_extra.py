@@ -39,6 +39,8 @@ class Runtime:
             self.job.session_file.runtime("dask", state="failed", error=text)
             say("Dask: %s" % text)
 
-    async def end(self):
+    async def stop(self):
         if self.workers:
             await self.workers.end(2 * WORKER_GRACE)
+
+    end = stop

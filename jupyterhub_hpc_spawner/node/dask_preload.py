@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import signal
+from contextlib import suppress
 from importlib import metadata
 
 from distributed import Nanny, Scheduler
@@ -35,7 +36,8 @@ async def dask_setup(server):
     server.http_server.stop()
     if isinstance(server, Scheduler):
         server.http_server.add_socket(bind_unix_socket(os.environ["JUPYTERHUB_HPC_DASHBOARD"], mode=0o600))
-        with open(os.path.join(os.path.dirname(os.environ["HPC_SESSION_FILE"]), "dask-versions.json"), "w") as out:
+        path = os.path.join(os.path.dirname(os.environ["HPC_SESSION_FILE"]), "dask-versions.json")
+        with suppress(OSError), open(path, "w") as out:  # a full home directory keeps nobody from working
             json.dump(versions(), out)
 
 

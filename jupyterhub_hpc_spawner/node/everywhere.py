@@ -70,9 +70,12 @@ class Everywhere:
         await asyncio.gather(*(child.end(grace) for child in here), *(_ended(child, 2 * grace) for child in elsewhere))
 
     def tail(self, lines=15):
-        """The end of the logs of all nodes that wrote one."""
+        """The end of the logs of all nodes that wrote one, "" where they are gone."""
         directory, name = os.path.split(self.log)
-        names = sorted(found for found in os.listdir(directory) if found == name or found.startswith(name + "-"))
+        try:
+            names = sorted(found for found in os.listdir(directory) if found == name or found.startswith(name + "-"))
+        except OSError:
+            return ""
         return "\n".join(filter(None, (tail(os.path.join(directory, found), lines) for found in names)))
 
     async def _prepare(self, launcher, name, command, env, grace):

@@ -10,7 +10,7 @@ import sys
 import time
 from importlib import import_module
 
-from . import network
+from . import network, restarts
 from .processes import ending_event, first_of
 from .report import say
 from .session_file import SessionFile
@@ -60,7 +60,7 @@ class Joiner:
         os.environ.update(runtime.prepare())
         self.session_file.begin(plan["name"], runtime.facts)
         try:
-            await first_of(runtime.run(), ending.wait(), self._session_ended())
+            await first_of(restarts.once(runtime, self), ending.wait(), self._session_ended())
         finally:
             await runtime.end()
             self.session_file.update(end=int(time.time()))

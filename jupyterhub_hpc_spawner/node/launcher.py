@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from . import activity, certificate, network, restarts
 from .processes import Child, ending_event, first_of, in_thread
-from .report import Reporter, say
+from .report import Reporter, reason, say
 from .server import server_argv
 from .session_file import SessionFile
 
@@ -42,7 +42,8 @@ class Launcher:
         self.reporter = Reporter(plan["session"], plan["secret"])
         self.session_file = SessionFile(self.path("session.json"), **self._facts())
         self.runtimes = []
-        self.goodbye = ""
+        self.tasks = []
+        self.goodbye = self.trouble = ""
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
@@ -57,25 +58,40 @@ class Launcher:
         self.answered = asyncio.Event()
         say("session %s on %s (%s)" % (self.plan["session"], os.uname().nodename, self.address))
         self._tell_notebooks()
-        started = asyncio.ensure_future(self._call("started"))
-        tasks = [started, asyncio.ensure_future(activity.tell_hub())]
+        started = self._begin(self._call("started"))
+        self._begin(activity.tell_hub())
         try:
             self._change_directory()
             self._prepare_runtimes()
             await self._certify(started)
-            with network.hold_port(self.address, *self.plan["port_range"]) as held:
-                server = await self._start_server(held.getsockname()[1])
-                tasks += [asyncio.ensure_future(self._run_runtime(runtime)) for runtime in self.runtimes]
-                tasks.append(asyncio.ensure_future(self._report_listening(held.getsockname()[1])))
-                try:
-                    await first_of(server.wait(), self.ending.wait())
-                    return await self._verdict(server)
-                finally:
-                    await self._end(server, tasks)
-        except (OSError, LookupError) as error:
-            say("the session cannot start: %s" % error)
-            await self._call("failed", message=str(error)[:1000])
+            return await self._live()
+        except Exception as error:
+            await self._end_all()
+            text = reason(error)
+            say("the session cannot start: %s" % text)
+            await self._call("failed", message=text[:1000])
             return 1
+
+    def _begin(self, coroutine):
+        """A task until the session's end. What it dies of is in the log, and the session goes on without it."""
+        task = asyncio.ensure_future(coroutine)
+        task.add_done_callback(_tell_death)
+        self.tasks.append(task)
+        return task
+
+    async def _live(self):
+        """The server's life and with it the session's; the exit status."""
+        with network.hold_port(self.address, *self.plan["port_range"]) as held:
+            port = held.getsockname()[1]
+            server = await self._start_server(port)
+            for runtime in self.runtimes:
+                self._begin(self._run_runtime(runtime))
+            self._begin(self._announce(port))
+            try:
+                await first_of(server.wait(), self.ending.wait())
+                return await self._verdict(server)
+            finally:
+                await self._end(server)
 
     async def _run_runtime(self, runtime):
         """The server first: while it starts it has the node's cores to itself, though not for ever."""
@@ -142,17 +158,27 @@ class Launcher:
         env = dict(os.environ, JUPYTERHUB_SERVICE_URL=urlunsplit(url._replace(netloc=netloc)))
         return await Child.start("server", argv, env)
 
+    async def _announce(self, port):
+        """The Hub takes the server's address, or the session ends: nobody could use it."""
+        try:
+            if await self._report_listening(port) is None:
+                self.trouble = "the Hub did not take the report that its server answers"
+        except Exception as error:
+            self.trouble = "its launcher failed: %s" % reason(error)
+        if self.trouble:
+            say("nobody can use a session that the Hub does not know: %s" % self.trouble)
+            self.ending.set()
+        else:
+            self.answered.set()
+
     async def _report_listening(self, port):
-        """Once, when the server answers: a Hub that asks earlier only waits between its tries."""
+        """The Hub's answer. Once, when the server answers: a Hub that asks earlier only waits between its tries."""
         answers = certificate.answers if certificate.wanted() else self._answers
         while not network.listens_here(self.address, port) or not await answers(self.address, port):
             await asyncio.sleep(0.03)
         self.session_file.update(server={"address": self.address, "port": port})
         say("the server answers on %s port %d" % (self.address, port))
-        if await self._call("listening", port=port) is None:
-            say("nobody can use a session that the Hub does not know")
-            self.ending.set()
-        self.answered.set()
+        return await self._call("listening", port=port)
 
     async def _answers(self, address, port):
         try:
@@ -169,6 +195,10 @@ class Launcher:
             writer.close()
 
     async def _verdict(self, server):
+        if self.trouble:
+            self.goodbye = self.trouble
+            await self._call("failed", patience=GOODBYE, message=self.trouble[:1000])
+            return 1
         if self.ending.is_set():
             say("told to end: the job was cancelled, stopped, or is at its walltime")
             self.goodbye = self._why_told()
@@ -180,15 +210,22 @@ class Launcher:
             await self._call("failed", message="The server ended with status %d before it answered." % code)
         return code if code >= 0 else 128 - code
 
-    async def _end(self, server, tasks):
-        for task in tasks:
+    async def _end(self, server):
+        for task in self.tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=SERVER_GRACE)
+        await asyncio.wait(self.tasks, timeout=SERVER_GRACE)
         self.session_file.update(end=int(time.time()))
-        await asyncio.gather(*(runtime.end() for runtime in self.runtimes), server.end(SERVER_GRACE),
-                             return_exceptions=True)
+        await self._end_all(server.end(SERVER_GRACE))
         say("the session has ended")
-        await self._call("ended", patience=GOODBYE, message=self.goodbye)
+        await self._call("ended", patience=GOODBYE, message=self.goodbye[:1000])
+
+    async def _end_all(self, *others):
+        """The runtimes, also those that were only prepared, and ``others``, whatever becomes of any of them."""
+        runtimes, self.runtimes = self.runtimes, []
+        ends = [asyncio.ensure_future(end) for end in (*(runtime.end() for runtime in runtimes), *others)]
+        for end in ends:
+            end.add_done_callback(_tell_death)
+        await asyncio.gather(*ends, return_exceptions=True)
 
     def _why_told(self):
         """For who asks later why the session ended, as far as that can be known here."""
@@ -197,3 +234,9 @@ class Launcher:
         walltime = self.plan["walltime"]
         limit = " of %d:%02d h" % (walltime // 3600, walltime // 60 % 60) if walltime else ""
         return "it reached its walltime" + limit
+
+
+def _tell_death(task):
+    """Asyncio would tell it when the task is forgotten, which is at the end of the session."""
+    if not task.cancelled() and task.exception():
+        say("a part of the session's launcher failed: %s" % reason(task.exception()))

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import threading
+from functools import partial
 
 _PRCTL = ctypes.CDLL(None, use_errno=True).prctl
 _PR_SET_PDEATHSIG = 1
@@ -82,14 +83,17 @@ async def first_of(*awaitables):
 
 
 async def in_thread(function):
-    """The function's result; a thread that is still at it does not keep the process from ending."""
+    """The function's result or error; a thread that is still at it does not keep the process from ending."""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
 
     def work():
-        result = function()
         try:
-            loop.call_soon_threadsafe(lambda: future.done() or future.set_result(result))
+            settle = partial(future.set_result, function())
+        except Exception as error:
+            settle = partial(future.set_exception, error)
+        try:
+            loop.call_soon_threadsafe(lambda: future.done() or settle())
         except RuntimeError:
             pass  # the loop is closed: nobody waits any more
 

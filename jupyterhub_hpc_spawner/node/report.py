@@ -1,10 +1,13 @@
 """The call to the Hub: which phase this session is in. Typed fields and the job's own secret, nothing else."""
+import http.client
 import json
 import os
 import sys
 import time
+import traceback
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 from . import certificate
 
@@ -33,15 +36,15 @@ class Reporter:
                 if error.code not in (429, 500, 502, 503, 504):
                     say("the Hub refused the report %r: %s %s" % (phase, error.code, error.reason))
                     return None
-                reason = error
-            except OSError as error:
-                reason = error
+                trouble = error
+            except (OSError, ValueError) as error:  # also what does not talk as a Hub does, a page of a proxy
+                trouble = error
             if time.monotonic() > give_up:
-                say("the Hub at %s cannot be reached: %s" % (self.url, reason))
+                say("the Hub at %s cannot be reached: %s" % (self.url, trouble))
                 return None
             tries += 1
             if tries == 5:  # some seconds: more than a restart of the Hub, or what is between does not let it through
-                say("the Hub at %s cannot be reached so far: %s" % (self.url, reason))
+                say("the Hub at %s cannot be reached so far: %s" % (self.url, trouble))
             time.sleep(pause)
             pause = min(pause * 2, 5)
 
@@ -54,10 +57,22 @@ def post(url, fields):
     handlers = [urllib.request.ProxyHandler({})]
     if url.startswith("https:"):
         handlers.append(urllib.request.HTTPSHandler(context=certificate.client_context()))
-    with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
-        return answer.read()
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
+            return answer.read()
+    except http.client.HTTPException as error:
+        raise OSError("no answer of a Hub: %r" % error)
+
+
+def reason(error):
+    """What is wrong, in words for the user; of what nobody expected its kind, too, and the log has where it was."""
+    if isinstance(error, OSError) or type(error) is LookupError:
+        return str(error)
+    say("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    return repr(error)
 
 
 def say(text):
-    """A line of the session's log."""
-    print(time.strftime("[%H:%M:%S] ") + text, file=sys.stderr, flush=True)
+    """A line of the session's log; lost where that is on a full file system."""
+    with suppress(OSError):
+        print(time.strftime("[%H:%M:%S] ") + text, file=sys.stderr, flush=True)

@@ -7,6 +7,8 @@ import asyncio
 import os
 from contextlib import suppress
 
+from .report import reason
+
 REQUEST = "restart-"
 LOOK_EVERY = 1
 
@@ -15,7 +17,7 @@ async def keep(runtime, launcher):
     """Until it is cancelled. The runtime has run(), and stop() that ends all that run() started."""
     name = runtime.plan["name"]
     request = launcher.path(REQUEST + name)
-    running = asyncio.ensure_future(runtime.run())
+    running = asyncio.ensure_future(once(runtime, launcher))
     try:
         while True:
             await asyncio.sleep(LOOK_EVERY)
@@ -26,7 +28,7 @@ async def keep(runtime, launcher):
                 running.cancel()
                 await asyncio.wait([running])
                 launcher.session_file.begin(name, runtime.facts)
-                running = asyncio.ensure_future(_again(runtime))
+                running = asyncio.ensure_future(_again(runtime, launcher))
             with suppress(FileNotFoundError):
                 os.remove(request)
     finally:
@@ -35,6 +37,15 @@ async def keep(runtime, launcher):
         await asyncio.wait([running])
 
 
-async def _again(runtime):
+async def once(runtime, launcher):
+    """Run it. What nobody expected is in the session file, too: a notebook reads it, and may ask for another start."""
+    try:
+        await runtime.run()
+    except Exception as error:
+        launcher.session_file.runtime(runtime.plan["name"], state="failed", error=reason(error))
+        await runtime.stop()
+
+
+async def _again(runtime, launcher):
     await runtime.stop()
-    await runtime.run()
+    await once(runtime, launcher)

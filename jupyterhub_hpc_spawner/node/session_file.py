@@ -3,13 +3,20 @@ import json
 import os
 import time
 
+from .report import say
+
 
 class SessionFile:
-    """The JSON file ``path``; every change is on disk when the call returns."""
+    """The JSON file ``path``; every change is on disk when the call returns.
+
+    Where it cannot be written, in a full home directory or one that was deleted, the log says so once: it is
+    information, and nothing of a session depends on it.
+    """
 
     def __init__(self, path, **fields):
         self.path = path
         self.data = dict(fields, start=int(time.time()), end=None, runtimes={})
+        self.lost = False
 
     def update(self, **fields):
         self.data.update(fields)
@@ -29,7 +36,12 @@ class SessionFile:
         self._write()
 
     def _write(self):
-        temporary = self.path + ".new"
-        with open(temporary, "w") as out:
-            json.dump(self.data, out, indent=1)
-        os.replace(temporary, self.path)
+        temporary, text = self.path + ".new", json.dumps(self.data, indent=1)
+        try:
+            with open(temporary, "w") as out:
+                out.write(text)
+            os.replace(temporary, self.path)
+        except OSError as error:
+            if not self.lost:
+                say("notebooks cannot read what changes in this session: %s" % error)
+            self.lost = True

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from contextlib import suppress
 from importlib import import_module
 
 from .report import say
@@ -88,5 +89,5 @@ def exit_with_threads_of_parent():
 
 def _tell(note, text):
     say("Dask: " + text)
-    with open(note, "w") as out:
+    with suppress(OSError), open(note, "w") as out:  # a full home directory keeps nobody from working
         out.write(text)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support.kernel import run_code
+from support.kernel import Kernel, run_code
 from support.running_hub import request, wait_for
 
 from jupyterhub_hpc_spawner import localbatch
@@ -16,13 +16,15 @@ from jupyterhub_hpc_spawner import localbatch
 def test_a_killed_hub_finds_the_running_session_again(session):
     token = session.user_token(session.user)
     job = session.state(session.user)["job_id"]
-    session.stop(signal.SIGKILL)
-    session.start()
-    wait_for(lambda: session.servers(session.user).get("", {}).get("ready"), 30, lambda: "the session is lost")
-    assert session.state(session.user)["job_id"] == job
-    assert request("GET", f"{session.server_url}api/status", token=token).status == 200
-    code = "from dask.distributed import Client; c = Client(); c.wait_for_workers(2, 30); print(len(c.nthreads()))"
-    assert run_code(session.server_url, token, code).strip() == "2"
+    with Kernel(session.server_url, token) as kernel:
+        kernel.run("from dask.distributed import Client; c = Client(); c.wait_for_workers(2, 30)\n"
+                   "kept = c.submit(lambda: 42)")
+        session.stop(signal.SIGKILL)
+        session.start()
+        wait_for(lambda: session.servers(session.user).get("", {}).get("ready"), 30, lambda: "the session is lost")
+        assert session.state(session.user)["job_id"] == job
+        assert request("GET", f"{session.server_url}api/status", token=token).status == 200
+        assert kernel.run("print(kept.result(), len(c.nthreads()), kept.status)").strip() == "42 2 finished"
     assert server_tokens(session)
     session.stop_server(session.user)
     session.assert_nothing_left()

@@ -1,7 +1,11 @@
 """One session's whole life in a real Hub, with batch_system = "local"."""
 import json
+import os
 import re
+import shutil
+import signal
 import time
+from pathlib import Path
 
 import pytest
 from support.kernel import KernelError, run_code
@@ -140,3 +144,30 @@ def test_a_server_that_ends_by_itself_ends_the_session(session):
     wait_for(lambda: not session.servers(session.user), 30, lambda: "the session is still there")
     session.assert_nothing_left()
     assert session.ended(session.user)["why"] == "its server was shut down"
+
+
+@pytest.mark.parametrize("end", ["stop", "shutdown"])
+def test_a_session_whose_directory_was_deleted_ends_in_order(session, end):
+    """Also on the Hub's side: the job says goodbye, and why, instead of dying without a word."""
+    token = session.user_token(session.user)
+    code = "import os; print(os.environ['JUPYTERHUB_HPC_DASHBOARD'])"
+    dashboard = Path(run_code(session.server_url, token, code).strip())
+    assert dashboard.parent.is_dir()
+    shutil.rmtree(session.home / "sessions")
+    if end == "stop":
+        session.stop_server(session.user)
+    else:
+        request("POST", f"{session.server_url}api/shutdown", {}, token)
+        wait_for(lambda: not session.servers(session.user), 30, lambda: "the session is still there")
+        assert session.ended(session.user)["why"] == "its server was shut down"
+    session.assert_nothing_left()
+    assert not dashboard.parent.exists()
+
+
+def test_a_server_that_is_killed_ends_the_session_and_its_status_is_told(session):
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in session.leftovers()}
+    server, = [pid for pid, words in commands.items() if words[2:3] == [b"server"]]
+    os.kill(server, signal.SIGKILL)
+    wait_for(lambda: not session.servers(session.user), 30, lambda: "the session is still there")
+    session.assert_nothing_left()
+    assert session.ended(session.user)["why"] == "its server ended with status -9"

@@ -7,6 +7,7 @@ from certipy import Certipy
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from jupyterhub_hpc_spawner.hub import certificates
+from jupyterhub_hpc_spawner.node import certificate
 
 
 def read(text):
@@ -55,6 +56,21 @@ def test_its_server_gets_one_for_its_own_address(store, files, host, tmp_path):
     (tmp_path / "pem").write_text(text)
     assert certificates.names_of(tmp_path / "pem") == {host}
     assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_a_job_calls_the_hub_also_where_its_files_were_deleted_meanwhile(store, files, tmp_path, monkeypatch):
+    names = {"CLIENT_CA": "hub-ca.pem", "CERTFILE": "hub-cert.pem", "KEYFILE": "hub-key.pem"}
+    for variable, name in names.items():
+        (tmp_path / name).write_text(files[name])
+        monkeypatch.setenv(f"JUPYTERHUB_SSL_{variable}", str(tmp_path / name))
+    staged = certificate.client_context()
+    shown = read(files["hub-cert.pem"]).public_bytes(serialization.Encoding.DER)
+    certificate.keep({"certificate": certificates.server_certificate(store.spawner, shown, "10.1.2.3")})
+    kept = certificate.client_context()
+    assert kept is not staged
+    for name in names.values():
+        (tmp_path / name).unlink()
+    assert certificate.client_context() is kept
 
 
 @pytest.mark.parametrize("url, missing", [

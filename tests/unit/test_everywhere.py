@@ -207,3 +207,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing_on_any_node(launcher, mo
     with pytest.raises(asyncio.CancelledError):
         await start(launcher, launcher.pbs, "import time; time.sleep(60)")
     assert begun[0].returncode is not None
+
+
+def test_logs_of_a_directory_that_is_gone_are_empty(tmp_path):
+    assert Everywhere(str(tmp_path / "gone" / "workers.log")).tail() == ""

@@ -27,6 +27,8 @@ def ended(code="FAILED", reason="NonZeroExitCode", message="", log=""):
     (ended("NODE_FAIL", ""), "A node failed. Try again", "again"),
     (ended("OUT_OF_MEMORY", ""), "more memory", "change"),
     (ended(log="OSError: [Errno 122] Disk quota exceeded: '/home/alice'"), "Make room in your home", "again"),
+    (ended(message="[Errno 28] No space left on device"), "Make room in your home", "again"),
+    (ended(message="[Errno 122] Disk quota exceeded: '/home/alice/tls.pem'"), "Make room in your home", "again"),
     (ended("CANCELLED", ""), "cancelled the job", "again"),
     (ended("PREEMPTED", ""), "another queue", "again"),
     (ended("EXIT", "", log="TIMEOUT is only a word of the user's here"), "may say why", "again"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import jupyterhub_hpc_spawner
 import pytest
 from jupyterhub_hpc_spawner.node import network, processes, server
+from jupyterhub_hpc_spawner.node.report import say
 from jupyterhub_hpc_spawner.node.session_file import SessionFile
 from tornado.netutil import bind_sockets
 
@@ -156,6 +157,28 @@ def test_the_session_file_is_whole_at_every_moment(tmp_path):
     with pytest.raises(TypeError):
         session.update(broken=object())
     assert json.loads(path.read_text()) == first
+
+
+def test_a_session_file_that_cannot_be_written_is_said_once_and_hinders_nothing(tmp_path, capsys):
+    home = tmp_path / "home"
+    session = SessionFile(str(home / "session.json"))
+    session.begin("dask", {})
+    session.update(end=1)
+    assert capsys.readouterr().err.count("cannot read what changes in this session: [Errno 2]") == 1
+    assert session.data["end"] == 1 and session.is_starting("dask")
+    home.mkdir()
+    session.runtime("dask", state="running")
+    assert json.loads((home / "session.json").read_text()) == session.data
+
+
+def test_a_log_on_a_full_file_system_hinders_nothing(monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        say("lost")
+        monkeypatch.undo()
+        with pytest.raises(OSError, match="No space left"):
+            full.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
 
 
 def test_what_is_known_of_a_runtime_grows(tmp_path):

@@ -1,9 +1,13 @@
-"""What the launcher tells notebooks: the session file, their start, the dashboard in the sidebar."""
+"""The launcher: what it tells notebooks, and how a session ends whatever fails in it."""
 import asyncio
 import json
 import os
 import shutil
 import time
+from contextlib import asynccontextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -100,3 +104,188 @@ def test_dask_says_how_many_workers_there_will_be_and_where_its_dashboard_is(lau
     finally:
         runtime.held.close()
         shutil.rmtree(runtime.private)
+
+
+SERVER = """#!/usr/bin/env python3
+import os, sys
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from urllib.parse import urlsplit
+open("server-started", "w").close()
+if "--broken" in sys.argv:
+    sys.exit(3)
+url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
+HTTPServer((url.hostname, url.port), SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+@pytest.fixture
+def hub():
+    """``answers`` by phase: (status, body), or a list of them, the last for ever; ``heard`` is what was reported."""
+    hub = SimpleNamespace(heard=[], answers={}, phases=lambda: [report["phase"] for report in hub.heard])
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_POST(self):
+            report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answers = hub.answers.get(report["phase"], [(204, "")])
+            status, body = answers.pop(0) if answers[1:] else answers[0]
+            hub.heard.append(dict(report, status=status))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hub) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        hub.url = f"http://127.0.0.1:{server.server_port}/hub/api"
+        yield hub
+        server.shutdown()
+
+
+class FakeRuntime:
+    """One that does what its ``fault`` says: dies when it runs, or when it ends."""
+
+    facts = {}
+
+    def __init__(self, fault):
+        self.plan = {"name": "dask"}
+        self.fault = fault
+        self.calls = []
+
+    async def run(self):
+        self.calls.append("run")
+        if self.fault == "run":
+            raise KeyError("nobody expected")
+        await asyncio.sleep(600)
+
+    async def stop(self):
+        self.calls.append("stop")
+
+    async def end(self):
+        self.calls.append("end")
+        if self.fault == "end":
+            raise KeyError("nobody expected")
+
+
+@pytest.fixture
+def whole(launcher, hub, tmp_path, monkeypatch):
+    """Make a launcher that can run: a Hub and a server are there, and maybe a runtime."""
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "server"
+    script.write_text(SERVER)
+    script.chmod(0o755)
+
+    def whole(*arguments, runtime=None, url="http://0.0.0.0:0/user/alice/", **env):
+        found = launcher(JUPYTERHUB_API_URL=hub.url, JUPYTERHUB_SERVICE_URL=url, **env)
+        found.plan = dict(PLAN, working_dir=str(tmp_path), runtimes=[], port_range=[0, 0], quick_start=True,
+                          command=[str(script), *arguments])
+        found.reporter.report = partial(found.reporter.report, patience=1)
+        if runtime:
+            found._prepare_runtimes = lambda: found.runtimes.append(runtime)
+            found.session_file.begin("dask", {})
+        return found
+    return whole
+
+
+@asynccontextmanager
+async def running(launcher):
+    """The session, up to its end by a signal; its exit status is ``launcher.status``."""
+    session = asyncio.ensure_future(launcher.run())
+    try:
+        yield
+        launcher.ending.set()
+        launcher.status = await asyncio.wait_for(session, 20)
+    finally:
+        session.cancel()
+        await asyncio.wait([session])
+
+
+async def until(condition):
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def run(launcher):
+    return await asyncio.wait_for(launcher.run(), 20)
+
+
+async def test_a_session_reports_its_phases_and_ends_when_it_is_told(whole, hub):
+    found = whole()
+    async with running(found):
+        await until(lambda: "listening" in hub.phases())
+    assert found.status == 0 and sorted(hub.phases()) == ["ended", "listening", "started"]
+
+
+@pytest.mark.parametrize("status", [403, 503])
+async def test_a_session_that_the_hub_does_not_know_ends_its_job(whole, hub, status):
+    """Refused, or never taken."""
+    hub.answers["listening"] = [(status, "")]
+    found = whole()
+    assert await run(found) == 1
+    assert hub.phases()[-2:] == ["failed", "ended"]
+    for report in hub.heard[-2:]:
+        assert report["message"] == "the Hub did not take the report that its server answers"
+    assert json.loads(open(found.session_file.path).read())["end"]
+
+
+async def test_an_error_before_the_hub_hears_of_the_server_fails_the_start(whole, hub, capsys):
+    found = whole()
+    found._answers = lambda address, port: 1 / 0
+    assert await run(found) == 1
+    assert hub.phases()[-2:] == ["failed", "ended"] and "listening" not in hub.phases()
+    assert hub.heard[-2]["message"].startswith("its launcher failed: ZeroDivisionError")
+    assert "in _report_listening" in capsys.readouterr().err
+
+
+async def test_an_error_in_the_word_of_activity_is_logged_and_the_session_lives(whole, hub, capsys):
+    found = whole(JUPYTERHUB_ACTIVITY_URL=hub.url, JUPYTERHUB_ACTIVITY_INTERVAL="soon")
+    async with running(found):
+        await until(lambda: "listening" in hub.phases())
+    assert found.status == 0 and "launcher failed: ValueError(" in capsys.readouterr().err
+
+
+async def test_a_runtime_that_dies_of_an_error_is_told_to_notebooks_and_the_session_lives(whole, hub, capsys):
+    runtime = FakeRuntime("run")
+    found = whole(runtime=runtime)
+    async with running(found):
+        await until(lambda: "stop" in runtime.calls and "listening" in hub.phases())
+        assert found.session_file.data["runtimes"]["dask"] == {
+            "state": "failed", "error": "KeyError('nobody expected')"}
+    assert found.status == 0 and runtime.calls == ["run", "stop", "end"]
+    assert "Traceback" in capsys.readouterr().err
+
+
+async def test_a_runtime_that_cannot_end_keeps_nothing_else_from_ending(whole, hub, capsys):
+    found = whole(runtime=FakeRuntime("end"))
+    async with running(found):
+        await until(lambda: "listening" in hub.phases())
+    assert found.status == 0 and hub.phases()[-1] == "ended"
+    assert "launcher failed: KeyError('nobody expected')" in capsys.readouterr().err
+
+
+async def test_what_was_prepared_is_ended_where_the_server_cannot_start(whole, hub):
+    runtime = FakeRuntime(None)
+    found = whole(runtime=runtime)
+    found.plan["command"] = ["no-such-server"]
+    assert await run(found) == 1
+    assert runtime.calls == ["end"] and "no-such-server is not in this software" in hub.heard[-1]["message"]
+
+
+SECURE = "https://0.0.0.0:0/user/alice/"
+
+
+@pytest.mark.parametrize("answer", [(403, ""), (204, "")])
+async def test_without_the_hubs_certificate_there_is_no_server(whole, hub, tmp_path, answer):
+    hub.answers["started"] = [answer]
+    assert await run(whole(url=SECURE)) == 1
+    assert hub.phases() == ["started", "failed"] and not (tmp_path / "server-started").exists()
+    assert hub.heard[-1]["message"] == "the Hub gave this session no certificate for its server"
+
+
+async def test_the_hub_is_asked_for_the_certificate_until_it_knows_where_the_job_runs(whole, hub, tmp_path):
+    hub.answers["started"] = [(503, ""), (503, ""), (200, json.dumps({"certificate": "that of n1"}))]
+    assert await run(whole("--broken", url=SECURE, JUPYTERHUB_SSL_CERTFILE=str(tmp_path / "hub-cert.pem"))) == 3
+    assert [report["status"] for report in hub.heard if report["phase"] == "started"] == [503, 503, 200]
+    assert (tmp_path / "hub-cert.pem").read_text() == "that of n1" and (tmp_path / "server-started").exists()

@@ -1,6 +1,8 @@
 """The job's call to a Hub that is away: for how long it is tried, and what the log says meanwhile."""
 import io
+import socket
 import urllib.error
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -45,6 +47,28 @@ def test_a_hub_that_never_comes_back_is_given_up(world, capsys):
     assert world.reporter.report("listening", address="10.0.0.2", port=8888) is None
     assert 7200 < world.now < 7210
     assert capsys.readouterr().err.splitlines()[-1].endswith("Connection refused>")
+
+
+@pytest.mark.parametrize("answer", [b"<html>Please log in", b"\xff"])
+def test_a_page_from_between_is_no_answer_of_the_hub(world, monkeypatch, answer):
+    answers = [answer, b'{"certificate": "x"}']
+    monkeypatch.setattr(module, "post", lambda url, fields: answers.pop(0))
+    assert world.reporter.report("started", address="10.0.0.2") == {"certificate": "x"}
+
+
+def test_what_does_not_speak_http_is_an_error_of_the_network(world, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def answer():
+            with server.accept()[0] as connection:
+                connection.recv(10000)
+                connection.sendall(b"220 mail.example ESMTP\r\n")
+        thread = Thread(target=answer)
+        thread.start()
+        with pytest.raises(OSError, match="no answer of a Hub"):
+            module.post(f"http://127.0.0.1:{server.getsockname()[1]}/", {})
+        thread.join()
 
 
 @pytest.mark.parametrize(("status", "tries_again"), [(403, False), (400, False), (503, True), (429, True)])
