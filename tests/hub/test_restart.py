@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support.kernel import Kernel, run_code
+from support.kernel import Kernel
 from support.running_hub import request, wait_for
 
 from jupyterhub_hpc_spawner import localbatch
