@@ -87,7 +87,7 @@ class ReportHandler(SessionHandler):
     @web.authenticated
     async def post(self):
         spawner, report = self.read(Report)
-        spawner.take_report(report, self._peer())
+        await spawner.take_report(report, self._peer())
         if report.phase == "started" and spawner.internal_ssl:
             shown = self.request.get_ssl_certificate(binary_form=True)
             self.write({"certificate": spawner.certify(shown)})

@@ -252,9 +252,12 @@ class HPCSpawner(Choosing):
         private.revoke(self, session.state.token)
         return await self.cluster.end(self.user.name, session.state.directory, LOG_LINES)
 
-    def take_report(self, report, peer):
-        """The job's call-back, after it proved itself."""
-        self.session.report(report, peer)
+    async def take_report(self, report, peer):
+        """The job's call-back, after it proved itself. A quick job's may come before its submission is answered."""
+        session = self.session
+        if self._submission:
+            await asyncio.wait([self._submission])
+        session.report(report, peer)
         private.used(self)
         private.persist(self)
         if report.phase == "ended" and self._poll_callback:
