@@ -12,7 +12,7 @@ import tempfile
 from importlib.util import find_spec
 
 from . import dask_pages, jobqueue, network, resources
-from .dask_workers import NOTE
+from .dask_workers import NOTE, before_start
 from .everywhere import Everywhere, appears
 from .processes import Child, tail
 from .report import say
@@ -110,7 +110,7 @@ class Runtime:
         if self.plan["launcher"] == "mpi":
             await self._start_ranks()
         else:
-            await self._start_workers(self.plan["remote_run"], "dask-worker", self.plan["workers_per_node"] or 0,
+            await self._start_workers(self.plan["remote_run"], None, "dask-worker", self.plan["workers_per_node"] or 0,
                                       self.plan["threads_per_worker"] or 0, self.plan["launcher"], self.engines)
         self.launcher.session_file.runtime("dask", state="running")
         say("the Dask scheduler listens at %s" % self.address)
@@ -120,9 +120,9 @@ class Runtime:
             if name.startswith((NOTE, RANK_SIGN)):
                 os.remove(self.launcher.path(name))
 
-    async def _start_workers(self, prefix, verb, *arguments):
+    async def _start_workers(self, prefix, env, verb, *arguments):
         command = self.launcher.node_command(verb, self.address, *map(str, arguments))
-        self.workers = await Everywhere.start(self.launcher, "dask-workers", prefix, command, None,
+        self.workers = await Everywhere.start(self.launcher, "dask-workers", prefix, command, env,
                                               self.launcher.path("dask-workers.log"), 2 * WORKER_GRACE)
 
     async def _start_ranks(self):
@@ -139,8 +139,8 @@ class Runtime:
                 continue
             sign = self.launcher.path("%s%d" % (RANK_SIGN, number))
             prefix = [word.format(per_node=count, total=total, nodes=",".join(self.launcher.nodes)) for word in words]
-            await self._start_workers(prefix, "dask-rank", threads, count, total, sign,
-                                      self.engines)
+            await self._start_workers(prefix, before_start(os.environ, threads), "dask-rank", threads, count, total,
+                                      sign, self.engines)
             if await appears(sign, self.workers, START_TIMEOUT):
                 return
             why = self.workers.tail()

@@ -52,14 +52,20 @@ def specification(env, scheduler, workers, threads, scratch, engines=0, extra=No
             **resources.share_gpus(resources.gpus(env), count)}
 
 
+def before_start(env, threads):
+    """What must be set before an interpreter starts: Python, libraries and malloc read it once."""
+    env = dict(env, MALLOC_TRIM_THRESHOLD_="65536", **dict.fromkeys(resources.BLAS_THREADS, str(threads)))
+    if env.get("PYTHONHASHSEED", "") in ("", "random"):
+        env["PYTHONHASHSEED"] = HASH_SEED
+    return env
+
+
 def environment(env, spec):
-    """What must be set before the interpreter starts: libraries and malloc read it once."""
-    env = dict(env, MALLOC_TRIM_THRESHOLD_="65536", DASK_TEMPORARY_DIRECTORY=spec["scratch"],
+    """All that the workers' environment needs."""
+    env = dict(before_start(env, spec["threads"]), DASK_TEMPORARY_DIRECTORY=spec["scratch"],
                DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="%ds" % PATIENCE)
-    env.setdefault("PYTHONHASHSEED", HASH_SEED)
     # Or the workers' preload takes it for the scheduler's.
     env.pop("JUPYTERHUB_HPC_DASHBOARD", None)
-    env.update((name, str(spec["threads"])) for name in resources.BLAS_THREADS)
     return env
 
 

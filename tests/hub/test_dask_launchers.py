@@ -20,6 +20,16 @@ def ranks():
     return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1)
 print(sorted(client.run(ranks).values()))
 """
+# As the processes got it, not as they may have set it later; the hash of a text shows what the interpreter started with.
+SEED = """
+def seed():
+    with open("/proc/self/environ") as text:
+        trim = [word for word in text.read().split("\\0") if word.startswith("MALLOC_TRIM")]
+    return hash("x"), trim
+seeds = list(client.run(seed).values())
+print(len(seeds), seeds[0] == seeds[1], seeds[0][1])
+"""
+SEEDED = "2 True ['MALLOC_TRIM_THRESHOLD_=65536']\n"
 RESTART = 'from jupyterhub_hpc_spawner.notebook import session; card = session().restart("dask")'
 
 
@@ -29,7 +39,8 @@ def facts(hub):
 
 
 @pytest.mark.parametrize(("launcher", "code", "printed"), [
-    ("nanny", CONNECT, "42\n"), ("mpi", CONNECT + RANKS, "42\n[(0, 2), (1, 2)]\n")])
+    ("nanny", CONNECT + SEED, "42\n" + SEEDED),
+    ("mpi", CONNECT + RANKS + SEED, "42\n[(0, 2), (1, 2)]\n" + SEEDED)])
 def test_a_session_with_the_sites_launcher(hub_with, environment, launcher, code, printed):
     if launcher == "mpi" and not list(environment.glob("lib/python*/site-packages/dask_mpi")):
         pytest.skip("this environment has no dask-mpi")
