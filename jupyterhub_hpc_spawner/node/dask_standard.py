@@ -46,9 +46,12 @@ def run_rank(scheduler, threads, per_node, total, sign, engines):
         index = local_rank(os.environ) % spec["count"]
         # Before MPI starts, which may use GPUs itself and looks then at what there are.
         os.environ.update(environment(os.environ, spec), **spec["environments"][index])
-        if _join_world(int(total), spec, index) == 0:
+        rank = _join_world(int(total), spec, index)
+        from dask_mpi.cli import main
+        if rank == 0:
             open(sign, "x").close()
-        return _work(spec, spec["resources"][index])
+        sys.path.insert(0, os.getcwd())
+        return main(_options(spec, spec["resources"][index]))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -69,14 +72,13 @@ def _join_world(total, spec, index):
     return world.rank
 
 
-def _work(spec, owned):
-    options = {"host": spec["host"], "death_timeout": 120, "dashboard_address": "127.0.0.1:0", "preload": _preloads(),
-               "resources": owned or None}
-    from dask_mpi.cli import main
-    sys.path.insert(0, os.getcwd())
-    return main([spec["scheduler"], "--no-scheduler", "--worker-class", "distributed.Worker", "--nthreads",
-                 str(spec["threads"]), "--memory-limit", str(spec["memory"]), "--local-directory", spec["scratch"],
-                 "--name", spec["name"], "--worker-options", json.dumps(options)])
+def _options(spec, owned):
+    """dask-mpi's, on its command line; ``owned`` are Dask's resources."""
+    more = {"host": spec["host"], "death_timeout": 120, "dashboard_address": "127.0.0.1:0", "preload": _preloads(),
+            "resources": owned or None}
+    return [spec["scheduler"], "--no-scheduler", "--worker-class", "distributed.Worker", "--nthreads",
+            str(spec["threads"]), "--memory-limit", str(spec["memory"]), "--local-directory", spec["scratch"],
+            "--name", spec["name"], "--worker-options", json.dumps(more)]
 
 
 def _preloads():
