@@ -5,6 +5,7 @@ in their environment, and a ``Client()`` that comes too early, or after Dask fai
 and never a cluster of its own.
 """
 import asyncio
+import itertools
 import os
 import shutil
 import sys
@@ -148,8 +149,8 @@ class Runtime:
         raise OSError("the workers could not be started with MPI: %s" % why)
 
     async def _read_notes(self):
-        """What nodes have to say about how their workers start; the kernels read it in the session file."""
-        for pause in (1, 2, 4, 8, 15, 30, 60):
+        """What nodes have to say about their workers; the kernels read it in the session file."""
+        for pause in itertools.chain((1, 2, 4, 8, 15, 30), itertools.repeat(60)):
             await asyncio.sleep(pause)
             for name in os.listdir(self.launcher.directory):
                 if name.startswith(NOTE):

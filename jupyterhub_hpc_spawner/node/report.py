@@ -61,3 +61,12 @@ def post(url, fields):
 def say(text):
     """A line of the session's log."""
     print(time.strftime("[%H:%M:%S] ") + text, file=sys.stderr, flush=True)
+
+
+def leave_note(path, text):
+    """Say it of Dask, and leave it, once, in a file for ``dask.py``, which puts it into the session file."""
+    say("Dask: " + text)
+    with open(path, "a+") as note:
+        note.seek(0)
+        if text not in note.read().splitlines():
+            note.write(text + "\n")
