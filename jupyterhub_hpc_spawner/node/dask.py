@@ -5,6 +5,7 @@ in their environment, and a ``Client()`` that comes too early, or after Dask fai
 and never a cluster of its own.
 """
 import asyncio
+import itertools
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 
 from . import dask_pages, jobqueue, network, resources
-from .dask_workers import NOTE
+from .dask_workers import NOTE, before_start
 from .everywhere import Everywhere, appears
 from .processes import Child, tail
 from .report import say
@@ -112,7 +113,7 @@ class Runtime:
         if self.plan["launcher"] == "mpi":
             await self._start_ranks()
         else:
-            await self._start_workers(self.plan["remote_run"], "dask-worker", self.plan["workers_per_node"] or 0,
+            await self._start_workers(self.plan["remote_run"], None, "dask-worker", self.plan["workers_per_node"] or 0,
                                       self.plan["threads_per_worker"] or 0, self.plan["launcher"], self.engines)
         self.launcher.session_file.runtime("dask", state="running")
         say("the Dask scheduler listens at %s" % self.address)
@@ -122,9 +123,9 @@ class Runtime:
             if name.startswith((NOTE, RANK_SIGN)):
                 os.remove(self.launcher.path(name))
 
-    async def _start_workers(self, prefix, verb, *arguments):
+    async def _start_workers(self, prefix, env, verb, *arguments):
         command = self.launcher.node_command(verb, self.address, *map(str, arguments))
-        self.workers = await Everywhere.start(self.launcher, "dask-workers", prefix, command, None,
+        self.workers = await Everywhere.start(self.launcher, "dask-workers", prefix, command, env,
                                               self.launcher.path("dask-workers.log"), 2 * WORKER_GRACE)
 
     async def _start_ranks(self):
@@ -141,8 +142,8 @@ class Runtime:
                 continue
             sign = self.launcher.path("%s%d" % (RANK_SIGN, number))
             prefix = [word.format(per_node=count, total=total, nodes=",".join(self.launcher.nodes)) for word in words]
-            await self._start_workers(prefix, "dask-rank", threads, count, total, sign,
-                                      self.engines)
+            await self._start_workers(prefix, before_start(os.environ, threads), "dask-rank", threads, count, total,
+                                      sign, self.engines)
             if await appears(sign, self.workers, START_TIMEOUT):
                 return
             why = self.workers.tail()
@@ -150,8 +151,8 @@ class Runtime:
         raise OSError("the workers could not be started with MPI: %s" % why)
 
     async def _read_notes(self):
-        """What nodes have to say about how their workers start; the kernels read it in the session file."""
-        for pause in (1, 2, 4, 8, 15, 30, 60):
+        """What nodes have to say about their workers; the kernels read it in the session file."""
+        for pause in itertools.chain((1, 2, 4, 8, 15, 30), itertools.repeat(60)):
             await asyncio.sleep(pause)
             with suppress(OSError):  # the directory is away, maybe for a moment
                 for name in os.listdir(self.launcher.directory):

@@ -11,16 +11,17 @@ import shutil
 import signal
 import socket
 import time
+import traceback
 from multiprocessing.connection import wait
 from urllib.parse import urlsplit
 
 from . import start_method
+from .backoff import Backoff
 from .memory_watch import MemoryWatch
 from .report import say
+from .supervisor import BROKEN
 
 TICK = 0.2
-LASTED = 10
-DELAYS = (0, 0, 0.5, 1, 2, 5, 10, 30)
 HOPELESS = 4
 GRACE = 5
 START_TIMEOUT = 120
@@ -33,8 +34,12 @@ def run_keeper(text):
     keeper = Keeper(spec)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, keeper.end)
-    keeper.context = start_method.choose(spec["note"])
-    return keeper.run()
+    try:
+        keeper.context = start_method.choose(spec["note"])
+        return keeper.run()
+    except Exception:  # such as no memory for a fork: another starts in its place
+        traceback.print_exc()
+        return BROKEN
 
 
 class Slot:
@@ -42,7 +47,6 @@ class Slot:
 
     process = None
     due = 0
-    quick_ends = 0
     beat = 0
     silent = 0
 
@@ -50,10 +54,11 @@ class Slot:
         self.index = index
         self.name = "%s-%d" % (spec["name"], index)
         self.directory = os.path.join(spec["scratch"], str(index))
+        self.backoff = Backoff()
 
     def start(self, context, spec):
         from .dask_worker import work
-        self.started = time.monotonic()
+        self.backoff.begin()
         self.beat = self.silent = 0
         self.process = context.Process(target=work, args=(spec, self.index, self.name, self.directory))
         self.process.start()
@@ -66,9 +71,7 @@ class Slot:
         self.process = None
         shutil.rmtree(self.directory, ignore_errors=True)
         from .dask_worker import AS_TOLD
-        fine = code == AS_TOLD or time.monotonic() - self.started > LASTED
-        self.quick_ends = 0 if fine else self.quick_ends + 1
-        delay = DELAYS[min(self.quick_ends, len(DELAYS) - 1)]
+        delay = self.backoff.end(as_told=code == AS_TOLD)
         self.due = time.monotonic() + delay if code else None
         return code
 
@@ -105,7 +108,7 @@ class Keeper:
             self._start_due()
             self._reap()
             self._check(watch)
-            if not self.ever_worked and all(slot.quick_ends >= HOPELESS for slot in self.slots):
+            if not self.ever_worked and all(slot.backoff.quick_ends >= HOPELESS for slot in self.slots):
                 say("Dask: no worker could be started")
                 return 1
         return 0

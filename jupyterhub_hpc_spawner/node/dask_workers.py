@@ -2,15 +2,12 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 
 from . import network, resources
-from .processes import die_with_parent
+from .supervisor import Supervisor
 
-GRACE = 6
 SILENCE = 300
 # For workers' connections, also later; kernels do not wait so long.
 PATIENCE = 120
@@ -31,7 +28,8 @@ def run_workers(scheduler, workers, threads, launcher, engines=0, extra="null"):
                              json.loads(extra))
         run = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "run.py")
         verb = {"fork": "dask-keeper", "nanny": "dask-nannies"}[launcher]
-        return _supervise([sys.executable, run, verb, json.dumps(spec)], environment(os.environ, spec))
+        return Supervisor([sys.executable, run, verb, json.dumps(spec)], environment(os.environ, spec), scratch,
+                          spec["note"]).run()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -52,36 +50,18 @@ def specification(env, scheduler, workers, threads, scratch, engines=0, extra=No
             **resources.share_gpus(resources.gpus(env), count)}
 
 
-def environment(env, spec):
-    """What must be set before the interpreter starts: libraries and malloc read it once."""
-    env = dict(env, MALLOC_TRIM_THRESHOLD_="65536", DASK_TEMPORARY_DIRECTORY=spec["scratch"],
-               DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="%ds" % PATIENCE)
-    env.setdefault("PYTHONHASHSEED", HASH_SEED)
-    # Or the workers' preload takes it for the scheduler's.
-    env.pop("JUPYTERHUB_HPC_DASHBOARD", None)
-    env.update((name, str(spec["threads"])) for name in resources.BLAS_THREADS)
+def before_start(env, threads):
+    """What must be set before an interpreter starts: Python, libraries and malloc read it once."""
+    env = dict(env, MALLOC_TRIM_THRESHOLD_="65536", **dict.fromkeys(resources.BLAS_THREADS, str(threads)))
+    if env.get("PYTHONHASHSEED", "") in ("", "random"):
+        env["PYTHONHASHSEED"] = HASH_SEED
     return env
 
 
-def _supervise(argv, env):
-    child = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, start_new_session=True,
-                             preexec_fn=die_with_parent)
-
-    def end(number, frame):
-        """Told to end, maybe with everything else of the job. Workers may hang then, so the alarm kills them."""
-        child.terminate()
-        signal.alarm(GRACE)
-
-    signal.signal(signal.SIGALRM, lambda number, frame: _kill_group(child.pid))
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, end)
-    code = child.wait()
-    _kill_group(child.pid)
-    return code if code >= 0 else 128 - code
-
-
-def _kill_group(pid):
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+def environment(env, spec):
+    """All that the workers' environment needs."""
+    env = dict(before_start(env, spec["threads"]), DASK_TEMPORARY_DIRECTORY=spec["scratch"],
+               DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="%ds" % PATIENCE)
+    # Or the workers' preload takes it for the scheduler's.
+    env.pop("JUPYTERHUB_HPC_DASHBOARD", None)
+    return env

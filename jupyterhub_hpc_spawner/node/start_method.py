@@ -9,10 +9,9 @@ import sys
 import tempfile
 import threading
 import warnings
-from contextlib import suppress
 from importlib import import_module
 
-from .report import say
+from .report import leave_note, say
 
 WORKER = __package__ + ".dask_worker"
 # Of the 107 bytes that a Unix socket's path may have (unix(7)), multiprocessing adds some 40.
@@ -29,8 +28,8 @@ def choose(note):
     # __main__ is run.py, which imports nothing; what the site preloads stays out of the server.
     server.set_forkserver_preload([WORKER])
     method = "forkserver" if _clean(server) else "spawn"
-    _tell(note, "%s cannot be forked safely: %s; workers start with %s, which takes longer"
-          % (os.uname().nodename.split(".")[0], threads, method))
+    leave_note(note, "%s cannot be forked safely: %s; workers start with %s, which takes longer"
+               % (os.uname().nodename.split(".")[0], threads, method))
     return multiprocessing.get_context(method)
 
 
@@ -85,9 +84,3 @@ def _clean(server):
 
 def exit_with_threads_of_parent():
     sys.exit(_tasks(os.getppid()) - 1)
-
-
-def _tell(note, text):
-    say("Dask: " + text)
-    with suppress(OSError), open(note, "w") as out:  # a full home directory keeps nobody from working
-        out.write(text)

@@ -20,6 +20,29 @@ def ranks():
     return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1)
 print(sorted(client.run(ranks).values()))
 """
+# As the processes got it, not as they may have set it later; a hash shows what the interpreter started with.
+SEED = """
+def seed():
+    with open("/proc/self/environ") as text:
+        trim = [word for word in text.read().split("\\0") if word.startswith("MALLOC_TRIM")]
+    return hash("x"), trim
+seeds = list(client.run(seed).values())
+print(len(seeds), seeds[0] == seeds[1], seeds[0][1])
+"""
+SEEDED = "2 True ['MALLOC_TRIM_THRESHOLD_=65536']\n"
+# Two tasks that ask for a GPU each at the same time, and one that has to wait for theirs.
+GPUS = """
+from dask.distributed import Client
+client = Client()
+client.wait_for_workers(2, timeout=60)
+def gpu(_):
+    import os, time
+    time.sleep(0.5)
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+print(sorted(set(client.gather(client.map(gpu, range(3), resources={"GPU": 1}, pure=False)))))
+workers = client.scheduler_info()["workers"].values()
+print(sorted(client.run(gpu, 0).values()), [worker["resources"] for worker in workers])
+"""
 RESTART = 'from jupyterhub_hpc_spawner.notebook import session; card = session().restart("dask")'
 
 
@@ -29,7 +52,8 @@ def facts(hub):
 
 
 @pytest.mark.parametrize(("launcher", "code", "printed"), [
-    ("nanny", CONNECT, "42\n"), ("mpi", CONNECT + RANKS, "42\n[(0, 2), (1, 2)]\n")])
+    ("nanny", CONNECT + SEED, "42\n" + SEEDED),
+    ("mpi", CONNECT + RANKS + SEED, "42\n[(0, 2), (1, 2)]\n" + SEEDED)])
 def test_a_session_with_the_sites_launcher(hub_with, environment, launcher, code, printed):
     if launcher == "mpi" and not list(environment.glob("lib/python*/site-packages/dask_mpi")):
         pytest.skip("this environment has no dask-mpi")
@@ -40,6 +64,18 @@ def test_a_session_with_the_sites_launcher(hub_with, environment, launcher, code
     assert again.startswith("Dask starts again ... running") and again.endswith(printed)
     hub.end_session()
     hub.assert_nothing_left()
+
+
+@pytest.mark.parametrize("launcher", ["nanny", "mpi"])
+def test_each_worker_has_a_gpu_of_its_own_with_every_launcher(hub_with, environment, launcher):
+    """That of ``fork`` is in test_dask_workers.py."""
+    if launcher == "mpi" and not list(environment.glob("lib/python*/site-packages/dask_mpi")):
+        pytest.skip("this environment has no dask-mpi")
+    hub = hub_with(f"c.HPCSpawner.dask_launcher = {launcher!r}")
+    (hub.home / ".jupyterhub.env").write_text("export CUDA_VISIBLE_DEVICES=GPU-a,3\n")  # as a batch system does it
+    assert hub.spawn(hub.user, {"dask": True})[-1].get("ready")
+    assert run_code(hub.server_url, hub.user_token(hub.user), GPUS) == (
+        "['3', 'GPU-a']\n['3', 'GPU-a'] [{'GPU': 1}, {'GPU': 1}]\n")
 
 
 def test_the_death_of_a_rank_leaves_the_scheduler(hub_with, environment):

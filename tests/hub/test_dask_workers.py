@@ -145,6 +145,22 @@ def test_the_death_of_the_scheduler_ends_the_workers(fresh):
 
 
 @pytest.mark.parametrize("launcher", ["fork", "nanny"])
+def test_when_what_keeps_the_workers_is_killed_all_are_back_and_it_is_told(fresh, launcher):
+    fresh.start(2, launcher)
+    before = fresh.pids()
+    os.kill(fresh.keeper(), signal.SIGKILL)
+    wait_for(lambda: all(fresh.pids().get(name) not in (pid, None) for name, pid in before.items()), 30, fresh.log)
+    assert fresh.client.submit(slow_square, 5).result(10) == 25
+    node = os.uname().nodename.split(".")[0]
+    assert f"the process that keeps the workers of {node} was killed (signal 9), and they went" in fresh.note()
+    os.kill(fresh.keeper(), signal.SIGKILL)
+    fresh.workers.terminate()  # meanwhile nothing is there that could be told
+    assert fresh.workers.wait(15) is not None
+    fresh.stop()
+    fresh.assert_nothing_left()
+
+
+@pytest.mark.parametrize("launcher", ["fork", "nanny"])
 def test_a_signal_to_the_launcher_ends_all(fresh, launcher):
     fresh.start(2, launcher)
     fresh.workers.terminate()

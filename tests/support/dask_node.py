@@ -74,6 +74,11 @@ class DaskNode:
         """All that were started here and still run; this process is none of them."""
         return [int(path.name) for path in Path("/proc").glob("[0-9]*") if self._ours(path)]
 
+    def keeper(self):
+        """The process id of what keeps the workers."""
+        pid, = Path(f"/proc/{self.workers.pid}/task/{self.workers.pid}/children").read_text().split()
+        return int(pid)
+
     def _ours(self, path):
         try:
             state = (path / "stat").read_text().rpartition(")")[2].split()[0]

@@ -89,6 +89,28 @@ def test_a_session_has_its_runtimes_on_all_nodes(idle, nodes, runtimes):
     stop(idle, before)
 
 
+GPUS = """
+def gpu(_):
+    import os, time
+    time.sleep(0.5)  # long enough for the second task to meet the first, where both would be on one worker
+    return os.environ["CUDA_VISIBLE_DEVICES"], os.environ.get("SLURM_STEP_GPUS"), socket.gethostname()
+
+used = client.gather(client.map(gpu, range(2), resources={"GPU": 1}, pure=False))
+workers = client.scheduler_info(n_workers=-1)["workers"].values()
+print(sorted(used), sorted(client.run(gpu, 0).values()), [worker["resources"] for worker in workers])
+"""
+
+
+def test_each_worker_has_one_of_the_gpus_that_the_batch_system_gave(idle):
+    if idle.cluster.system != "slurm":
+        pytest.skip("only the Slurm cluster has pretended GPUs that jobs see as CUDA's")
+    event = idle.spawn("alice", {"gpus": 2, "cores": 2, "account": "geo", "memory": "1G", "dask": True})[-1]
+    assert event.get("ready"), event
+    # Slurm's word for the step shows that it has the GPUs, and not only the job's variables.
+    both = [("0", "0,1", "n3"), ("1", "0,1", "n3")]
+    assert run(idle, DASK + GPUS) == f"{both} {both} {[{'GPU': 1}] * 2}\n"
+
+
 BEFORE = {}
 
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub_hpc_spawner.node import resources
+from jupyterhub_hpc_spawner.node.dask_standard import local_rank
 
 GIB = 1024 ** 3
 MACHINE = 64 * GIB
@@ -169,6 +170,13 @@ def test_every_worker_sees_a_gpu_and_every_gpu_is_owned_once(names, workers, dev
     share = resources.share_gpus(names, workers)
     assert [env["CUDA_VISIBLE_DEVICES"] for env in share["environments"]] == devices
     assert [resource.get("GPU", 0) for resource in share["resources"]] == owned
+
+
+@pytest.mark.parametrize(("env", "expected"), [
+    ({"MPI_LOCALRANKID": "1", "PMI_RANK": "5", "SLURM_LOCALID": "0"}, 1), ({"OMPI_COMM_WORLD_LOCAL_RANK": "2"}, 2),
+    ({"SLURM_LOCALID": "3", "SLURM_PROCID": "7"}, 3), ({"SLURM_LOCALID": ""}, 0), ({}, 0)])
+def test_the_number_of_a_rank_on_its_node_is_known_before_mpi_starts(env, expected):
+    assert local_rank(env) == expected
 
 
 def test_without_gpus_nothing_is_set():
