@@ -1,9 +1,12 @@
-"""What the browser needs to know so that fields follow each other, as plain JSON.
+"""Between the form and the browser: what goes there so that fields follow each other, as plain JSON, and what a link
+brings.
 
 It comes from the same functions that the answer is checked with; the browser only shows it.
 """
+from .errors import OptionErrors
 from .fitting import candidates, fitting
 from .limits import limits, write
+from .options import Options, parse_options
 
 _FOLLOWED = ("queue", "node_type", "gpu_type", "account")
 
@@ -30,6 +33,27 @@ def follow(policy, info, values):
             "choices": fitting(info, queue, node_type, account),
             "defaults": {"walltime": write("walltime", *defaults)} if len(defaults) == 1 and None not in defaults
             else {}}
+
+
+def from_link(link, saved, policy, info):
+    """What the form shows for a link: to everybody the same, whatever they chose last time. {} where it says nothing
+    of the session.
+
+    Only the account of last time is kept, where the link leaves it to the user and it goes with the rest: who follows
+    a link pays for it. A quality of service goes with an account and has limits, and what a notebook needs is in its
+    environment: of those the link means the site's own.
+    """
+    if not link.keys() & Options.model_fields.keys():
+        return {}
+    profile = policy.profiles.get(link.get("profile"))
+    if not saved.get("account") or "account" in link or (profile and "account" in profile.options):
+        return dict(link)
+    values = {"account": saved["account"], **link}
+    try:
+        parse_options(values, policy, info)
+    except OptionErrors as errors:
+        return dict(link) if any(error.field == "account" for error in errors.errors) else values
+    return values
 
 
 def _word(value):

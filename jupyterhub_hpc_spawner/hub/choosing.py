@@ -68,9 +68,9 @@ class Choosing(Settings):
         await offering.look(self)
         templates = make_templates(self.template_paths)
         try:
-            values, errors = offering.filled_in(self)
+            values, errors, source = offering.filled_in(self)
             return pages.last_time(self, templates) + form.render(
-                templates, self.policy, self.offer, values, errors, *pages.form_addresses(self))
+                templates, self.policy, self.offer, values, errors, *pages.form_addresses(self), source)
         except ConfigError as error:
             self.log.error("The site's configuration keeps %s from the form: %s", self._log_name, error)
             raise StartFailed(500, f"This site's configuration needs its administrator: {error}") from None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jupyterhub_hpc_spawner import form
 from jupyterhub_hpc_spawner.batch.kinds import of_queue
 from jupyterhub_hpc_spawner.declared import parse_choices
-from jupyterhub_hpc_spawner.form_data import follow
+from jupyterhub_hpc_spawner.form_data import follow, from_link
 from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, NodeKind, Queue, Reservation
 from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile
@@ -65,8 +65,8 @@ class Page(HTMLParser):
         return control["value"] if control.get("type") != "checkbox" or "checked" in control else ""
 
 
-def page(policy=Policy(), info=ClusterInfo(), user="alice", values=None, errors=None):
-    return Page(form.render(TEMPLATES, policy, offer(policy, info, user), values or {}, errors or {}))
+def page(policy=Policy(), info=ClusterInfo(), user="alice", values=None, errors=None, **more):
+    return Page(form.render(TEMPLATES, policy, offer(policy, info, user), values or {}, errors or {}, **more))
 
 
 INFO = ClusterInfo(
@@ -187,6 +187,40 @@ def test_presets_are_cards_with_what_was_chosen_last_time_in_front(values, title
     labels = {label["for"]: label["text"] for label in found.find("label")}
     assert [labels[radio["id"]] for radio in radios] == [title, "Small"]
     assert [e["text"] for e in found.find("span", **{"class": "hpc-card-facts"})] == [facts, "1 node, 1 core"]
+
+
+@pytest.mark.parametrize("source, title",
+                         [("last", "As last time"), ("link", "As in the link"), ("typed", "As filled in")])
+def test_the_first_card_says_where_its_values_are_from(source, title):
+    assert page(BUSY, INFO, values={"nodes": 2}, source=source).find("label")[0]["text"] == title
+
+
+def test_the_fields_show_what_the_chosen_preset_fills_in_where_the_values_say_nothing():
+    policy = Policy(profiles={"wide": Profile({"nodes": 3, "dask": True, "walltime": "2h"})})
+    found = page(policy, INFO, values={"profile": "wide", "dask": "off", "walltime": "", "cores": "2"})
+    assert [found.value(name) for name in ("nodes", "dask", "walltime", "cores")] == ["3", "", "2h", "2"]
+    facts = found.find("span", **{"class": "hpc-card-facts"})
+    assert facts[0]["text"] == "3 nodes, 2 cores, 2h", "the first card too"
+
+
+SAVED = {"profile": "fixed", "reservation": "course", "gpus": 2, "node_type": "himem", "dask": True, "qos": "short",
+         "environment": "jupyter", "account": "bio"}
+GEO = Policy(profiles={"fixed": Profile({"cores": 1}, lock=("cores", "account")), "geo": Profile({"account": "geo"}),
+                       "open": Profile({"nodes": 2})})
+
+
+@pytest.mark.parametrize("link, saved, shown", [
+    ({"nodes": "2"}, SAVED, {"nodes": "2", "account": "bio"}), ({"nodes": "2"}, {}, {"nodes": "2"}),
+    ({"account": "geo"}, SAVED, {"account": "geo"}),
+    ({"profile": "open"}, SAVED, {"profile": "open", "account": "bio"}),
+    # The preset names one, or says that there is none.
+    ({"profile": "geo"}, SAVED, {"profile": "geo"}), ({"profile": "fixed"}, SAVED, {"profile": "fixed"}),
+    ({"nodes": "2"}, {"account": "gone"}, {"nodes": "2"}), ({"nodes": "2"}, {"account": ["x"]}, {"nodes": "2"}),
+    ({"profile": "unheard-of", "cores": "x"}, {"account": 7}, {"profile": "unheard-of", "cores": "x"}),
+    ({}, SAVED, {}), ({"utm_source": "mail"}, SAVED, {}),
+])
+def test_a_link_means_the_same_to_everybody_but_for_the_account_which_is_the_users_own(link, saved, shown):
+    assert from_link(link, saved, GEO, offer(GEO, INFO, "alice")) == shown
 
 
 def test_a_site_without_presets_shows_all_fields_unfolded():
