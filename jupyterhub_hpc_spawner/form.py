@@ -1,8 +1,9 @@
 """The spawn form: schema, cluster, last values and errors in, HTML out; and form data back to the vocabulary."""
+import json
 from dataclasses import dataclass, replace
 
 from .errors import HPCSpawnerError
-from .form_data import rules
+from .form_data import SHOWN, rules
 from .limits import most_generous, write
 from .options import Options, parse_options
 from .outlook import balance, brief, summary
@@ -53,6 +54,12 @@ class Control:
     minimum: int = 0
     maximum: int | None = None
 
+    @property
+    def held(self):
+        """What the browser sends of it where nobody touches it."""
+        offered = [value for value, _ in self.choices]
+        return self.value if self.value in offered or not offered else offered[0]
+
 
 def read(form_data):
     """Form data (lists of text by key) to the vocabulary's keys; what was left empty is left out."""
@@ -74,7 +81,7 @@ def render(templates, policy, info, values, errors, static=None, preview="", sou
         presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
         other_errors={name: text for name, text in errors.items() if name not in shown},
         first_error=next((control.name for control in controls if control.error), None),
-        rules=rules(policy, info), static=static, preview=preview,
+        rules=rules(policy, info), static=static, preview=preview, as_shown=(SHOWN, _as_shown(controls, presets)),
     )
     # JSON may hold halves of characters, and what was once sent is shown again: no page can be made of those.
     return page.encode(errors="replace").decode()
@@ -101,6 +108,12 @@ def _presets(policy, info, values, front):
                            summary(_titled(info, {**policy.defaults, **profile.options})),
                            _outlook({"profile": name}, policy, info), name == chosen)
                     for name, profile in policy.profiles.items()))
+
+
+def _as_shown(controls, presets):
+    held = {"profile": next((preset.name for preset in presets if preset.chosen), ""),
+            **{control.name: control.held for control in controls}}
+    return json.dumps({name: value for name, value in held.items() if value})
 
 
 def _titled(info, values):

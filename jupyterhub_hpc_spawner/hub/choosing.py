@@ -4,6 +4,7 @@ from traitlets import default
 
 from .. import form
 from ..errors import ConfigError, OptionErrors
+from ..form_data import counted
 from ..options import dump_options, parse_options
 from ..script import make_templates
 from . import offering, pages, private
@@ -77,7 +78,7 @@ class Choosing(Settings):
 
     def read_form(self, form_data):
         """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""
-        values = form.read(form_data)
+        values = counted(form.read(form_data))
         private.keep_typed(self, values)
         try:
             return dump_options(self.parse_options(values))

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from jupyterhub_hpc_spawner import form
 from jupyterhub_hpc_spawner.batch.kinds import of_queue
 from jupyterhub_hpc_spawner.declared import parse_choices
-from jupyterhub_hpc_spawner.form_data import follow, from_link
+from jupyterhub_hpc_spawner.errors import OptionErrors
+from jupyterhub_hpc_spawner.form_data import counted, follow, from_link
 from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, NodeKind, Queue, Reservation
 from jupyterhub_hpc_spawner.offers import offer
-from jupyterhub_hpc_spawner.options import Options, Policy, Profile
+from jupyterhub_hpc_spawner.options import Options, Policy, Profile, parse_options
 from jupyterhub_hpc_spawner.script import make_templates
 
 TEMPLATES = make_templates()
@@ -156,7 +157,7 @@ def test_without_errors_nothing_looks_wrong():
 
 def test_every_control_has_a_label_a_section_and_an_id_of_its_own():
     found = page(BUSY, INFO)
-    controls = [e for e in found.elements if e["tag"] in ("input", "select")]
+    controls = [e for e in found.elements if e["tag"] in ("input", "select") and e.get("type") != "hidden"]
     labels = {label["for"]: label["text"].strip() for label in found.find("label")}
     assert len(controls) >= 15 and all(labels[control["id"]] for control in controls)
     assert all("fieldset" in control["parents"] for control in controls)
@@ -221,6 +222,56 @@ GEO = Policy(profiles={"fixed": Profile({"cores": 1}, lock=("cores", "account"))
 ])
 def test_a_link_means_the_same_to_everybody_but_for_the_account_which_is_the_users_own(link, saved, shown):
     assert from_link(link, saved, GEO, offer(GEO, INFO, "alice")) == shown
+
+
+def sent_untouched(found):
+    """What a browser without scripts sends of a form that nobody touches."""
+    names = {e["name"] for e in found.elements if e["tag"] in ("input", "select") and "name" in e} - {"profile"}
+    chosen = [radio["value"] for radio in found.find("input", name="profile") if "checked" in radio]
+    return form.read({"profile": chosen, **{name: [found.value(name)] for name in names}})
+
+
+LAST = {"queue": "normal", "cores": 3, "dask": True, "account": "bio", "memory": "2G"}
+PICK = Policy(profiles={"fixed": Profile({"cores": 1, "ipyparallel": True}, lock=("cores",)), "ours": Profile({})},
+              environments=BUSY.environments)
+
+
+@pytest.mark.parametrize("values, touched, counts", [
+    (LAST, {"profile": "fixed"}, {"profile": "fixed"}),
+    (LAST, {"profile": "fixed", "memory": "4G"}, {"profile": "fixed", "memory": "4G"}),
+    (LAST, {"profile": "fixed", "memory": "", "dask": ""}, {"profile": "fixed", "dask": "off"}),
+    (LAST, {"profile": "fixed", "ipyparallel": "on"}, {"profile": "fixed", "ipyparallel": "on"}),
+    ({}, {"profile": "fixed"}, {"profile": "fixed"}),
+    # With the same preset, or with none, the fields are what they are.
+    (LAST, {}, {**LAST, "cores": "3", "dask": "on", "environment": "jupyter"}),
+    ({"profile": "ours", **LAST}, {"profile": ""}, {**LAST, "cores": "3", "dask": "on", "environment": "jupyter"}),
+    ({"profile": "ours", "dask": True}, {"dask": ""}, {"profile": "ours", "dask": "off", "environment": "jupyter"}),
+    ({"profile": "fixed"}, {"ipyparallel": ""},
+     {"profile": "fixed", "cores": "1", "ipyparallel": "off", "environment": "jupyter"}),
+])
+def test_without_scripts_untouched_fields_do_not_count_beside_another_preset(values, touched, counts):
+    sent = {**sent_untouched(page(PICK, INFO, values=values)), **touched}
+    assert counted({name: value for name, value in sent.items() if value}) == counts
+
+
+@pytest.mark.parametrize("shown", ["{", "[]", "7", "null", '{"cores": 3}', '{"zz": "1"}', '{"cores": {"a": 1}}',
+                                   "[" * 100000, '"cores"', "\ud800"])
+def test_a_hidden_field_that_is_not_ours_changes_nothing_and_is_refused(shown):
+    values = {"profile": "fixed", "cores": "3", "as_shown": shown}
+    assert counted(values) == values
+    with pytest.raises(OptionErrors, match="as_shown: is not an option here"):
+        parse_options(counted(values), PICK, offer(PICK, INFO, "alice"))
+
+
+def test_the_hidden_field_takes_no_notice_of_the_lock_away():
+    values = {"profile": "fixed", "cores": "3", "as_shown": json.dumps({"cores": "2", "profile": "ours"})}
+    with pytest.raises(OptionErrors, match="is fixed by the preset fixed"):
+        parse_options(counted(values), PICK, offer(PICK, INFO, "alice"))
+
+
+def test_a_browser_with_scripts_has_no_hidden_field():
+    hidden, = page(PICK, INFO).find("input", type="hidden")
+    assert hidden["parents"][-1] == "noscript"
 
 
 def test_a_site_without_presets_shows_all_fields_unfolded():
