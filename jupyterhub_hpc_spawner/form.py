@@ -1,14 +1,17 @@
 """The spawn form: schema, cluster, last values and errors in, HTML out; and form data back to the vocabulary."""
+import json
 from dataclasses import dataclass, replace
 
 from .errors import HPCSpawnerError
-from .form_data import rules
+from .form_data import SHOWN, rules
 from .limits import most_generous, write
 from .options import Options, parse_options
 from .outlook import balance, brief, summary
 
 SECTIONS = {"where": "Where it runs", "resources": "Resources", "software": "Software",
             "parallel": "Parallel computing"}
+# The first card, by where its values are from.
+FRONT = {"last": "As last time", "link": "As in the link", "typed": "As filled in"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class Control:
     minimum: int = 0
     maximum: int | None = None
 
+    @property
+    def held(self):
+        """What the browser sends of it where nobody touches it."""
+        offered = [value for value, _ in self.choices]
+        return self.value if self.value in offered or not offered else offered[0]
+
 
 def read(form_data):
     """Form data (lists of text by key) to the vocabulary's keys; what was left empty is left out."""
@@ -58,36 +67,53 @@ def read(form_data):
             if values and isinstance(values[-1], str) and values[-1].strip() and key != "_xsrf"}
 
 
-def render(templates, policy, info, values, errors, static=None, preview=""):
+def render(templates, policy, info, values, errors, static=None, preview="", source="last"):
     """The HTML of the form for whom ``info`` is offered; ``values`` are anything by field, ``errors`` are messages.
 
-    ``static(name)`` is the address of a file of ours, ``preview`` that of the check before the start.
+    ``static(name)`` is the address of a file of ours, ``preview`` that of the check before the start; ``source`` is
+    where the values are from, one of ``FRONT``.
     """
+    values = _with_preset(policy, values)
     controls = list(_controls(policy, info, values, errors))
-    presets = _presets(policy, info, values)
+    presets = _presets(policy, info, values, FRONT[source])
     shown = {control.name for control in controls} | ({"profile"} if presets else set())
     page = templates.get_template("form/form.html.j2").render(
         presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
         other_errors={name: text for name, text in errors.items() if name not in shown},
         first_error=next((control.name for control in controls if control.error), None),
-        rules=rules(policy, info), static=static, preview=preview,
+        rules=rules(policy, info), static=static, preview=preview, as_shown=(SHOWN, _as_shown(controls, presets)),
     )
     # JSON may hold halves of characters, and what was once sent is shown again: no page can be made of those.
     return page.encode(errors="replace").decode()
 
 
-def _presets(policy, info, values):
-    """Cards: first what was chosen last time, or an empty form; then the site's profiles. () where it has none."""
+def _with_preset(policy, values):
+    """The values, and what their preset fills in where they say nothing: a link may have no more than its name."""
+    name = values.get("profile")
+    if not isinstance(name, str) or name not in policy.profiles:
+        return values
+    return {**policy.profiles[name].options, **{key: value for key, value in values.items() if value not in (None, "")}}
+
+
+def _presets(policy, info, values, front):
+    """Cards: first what is filled in, called ``front``, or an empty form; then the site's profiles. () where it has
+    none."""
     if not policy.profiles:
         return ()
     chosen = values.get("profile")
     chosen = chosen if isinstance(chosen, str) and chosen in policy.profiles else ""
-    last = Preset("", "As last time" if values else "My own choice", "", summary(_titled(info, values)) if values else
+    last = Preset("", front if values else "My own choice", "", summary(_titled(info, values)) if values else
                   "Fill in what you need below.", _outlook(values, policy, info) if values else (), chosen == "")
     return (last, *(Preset(name, profile.display_name or name, profile.description,
                            summary(_titled(info, {**policy.defaults, **profile.options})),
                            _outlook({"profile": name}, policy, info), name == chosen)
                     for name, profile in policy.profiles.items()))
+
+
+def _as_shown(controls, presets):
+    held = {"profile": next((preset.name for preset in presets if preset.chosen), ""),
+            **{control.name: control.held for control in controls}}
+    return json.dumps({name: value for name, value in held.items() if value})
 
 
 def _titled(info, values):

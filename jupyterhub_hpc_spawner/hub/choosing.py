@@ -4,6 +4,7 @@ from traitlets import default
 
 from .. import form
 from ..errors import ConfigError, OptionErrors
+from ..form_data import counted
 from ..options import dump_options, parse_options
 from ..script import make_templates
 from . import offering, pages, private
@@ -68,16 +69,16 @@ class Choosing(Settings):
         await offering.look(self)
         templates = make_templates(self.template_paths)
         try:
-            values, errors = offering.filled_in(self)
+            values, errors, source = offering.filled_in(self)
             return pages.last_time(self, templates) + form.render(
-                templates, self.policy, self.offer, values, errors, *pages.form_addresses(self))
+                templates, self.policy, self.offer, values, errors, *pages.form_addresses(self), source)
         except ConfigError as error:
             self.log.error("The site's configuration keeps %s from the form: %s", self._log_name, error)
             raise StartFailed(500, f"This site's configuration needs its administrator: {error}") from None
 
     def read_form(self, form_data):
         """Form data to the vocabulary. Bad values are a 400; the form then comes back with all that was typed."""
-        values = form.read(form_data)
+        values = counted(form.read(form_data))
         private.keep_typed(self, values)
         try:
             return dump_options(self.parse_options(values))

@@ -6,6 +6,7 @@ import pwd
 from datetime import datetime, timezone
 
 from ..errors import OptionErrors
+from ..form_data import from_link
 from ..model import ClusterInfo
 from ..offers import offer
 from . import private
@@ -27,18 +28,23 @@ async def look(spawner, patience=PATIENCE):
 
 
 def filled_in(spawner):
-    """What the form shows: what was refused, with the reasons; else values of the last time under those of a link, and
-    what of them is not possible, by field."""
+    """(values, errors by field, where the values are from) of the form: what was refused, with the reasons; or what a
+    link says; or the values of the last time. The errors say what of them is not possible."""
     refused, link = private.refused(spawner)
     if refused:
-        return refused
-    values = {**private.prefill(spawner), **link}
+        return (*refused, "typed")
+    told = from_link(link, private.prefill(spawner), spawner.policy, spawner.offer)
+    values = told or {**private.prefill(spawner), **link}
+    return values, _impossible(spawner, values, link), "link" if told else "last"
+
+
+def _impossible(spawner, values, link):
     try:
         spawner.parse_options(values)
     except OptionErrors as errors:
-        return values, {error.field: error.message if error.field in link else f"No longer possible: {error.message}"
-                        for error in errors.errors if error.field in values}
-    return values, {}
+        return {error.field: error.message if error.field in link else f"No longer possible: {error.message}"
+                for error in errors.errors if error.field in values}
+    return {}
 
 
 async def _groups_of(username):

@@ -115,6 +115,28 @@ def test_a_named_servers_link_opens_a_notebook_there(shown, browser, page):
     assert urlsplit(page.url).path.endswith("/second/lab/tree/t%C3%A4glich/a%3Fb.ipynb")
 
 
+LAST = {"environment": "light", "profile": "small", "queue": "debug", "cores": 1, "walltime": "20m", "dask": True,
+        "account": "bio", "memory": "1G"}
+
+
+@pytest.mark.parametrize("query, card, fields", [
+    ("opt-nodes=2", "As in the link", {"nodes": "2", "walltime": "", "cores": ""}),
+    ("opt-profile=dask", "Dask on two nodes", {"nodes": "2", "walltime": "4h", "cores": ""}),
+])
+def test_of_the_last_session_only_the_account_comes_under_a_link(shown, page, query, card, fields):
+    assert shown.spawn(shown.user, LAST)[-1].get("ready")
+    shown.end_session()
+    chrome.log_in(page, shown.url, shown.user)
+    page.goto(f"{shown.url}/hub/spawn")
+    assert page.input_value("#hpc-walltime") == "20m" and page.is_checked("text=Small"), "there is a last time"
+    page.goto(f"{shown.url}/hub/spawn?{query}")
+    assert page.is_checked(f"text={card}") and "As last time" not in page.inner_text(".hpc-presets")
+    assert {name: page.input_value(f"#hpc-{name}") for name in fields} == fields
+    assert page.input_value("#hpc-account") == "bio" and page.input_value("#hpc-memory") == ""
+    assert page.is_checked("#hpc-dask") == ("dask" in query) and page.is_enabled("#hpc-cores")
+    chrome.picture(page, f"form-link-over-last-time-{'preset' if 'profile' in query else 'fields'}")
+
+
 @pytest.mark.parametrize("evil", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"])
 def test_a_link_leads_nowhere_else(shown, page, evil):
     chrome.log_in(page, shown.url, shown.user)

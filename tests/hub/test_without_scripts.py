@@ -55,6 +55,30 @@ def test_the_waiting_page_says_where_it_is_and_leads_to_the_session(shown, page)
     page.wait_for_url(f"{shown.url}/user/**", timeout=60000)  # by itself
 
 
+LAST = {"environment": "light", "queue": "normal", "cores": 3, "nodes": 2, "dask": True, "walltime": "1h",
+        "account": "bio"}
+
+
+@pytest.mark.parametrize("touched, asked", [
+    ({}, {"profile": "small", "queue": "debug", "cores": 1, "nodes": 1, "walltime": "00:30:00", "dask": False}),
+    ({"walltime": "10m"}, {"profile": "small", "queue": "debug", "cores": 1, "walltime": "00:10:00"}),
+])
+def test_who_comes_back_and_takes_another_preset_gets_what_it_says(shown, page, server, touched, asked):
+    """One that fixes a value, too: the fields still hold what was chosen last time."""
+    assert shown.spawn(shown.user, LAST, server)[-1].get("ready")
+    shown.clean()
+    shown.toy.control(hold="busy")
+    page.reload()
+    assert page.input_value("#hpc-cores") == "3" and page.is_checked("#hpc-dask")
+    page.check("text=Small")
+    for name, value in touched.items():
+        page.fill(f"#hpc-{name}", value)
+    page.click("#spawn_form [type=submit]")
+    page.wait_for_selector(".hpc-ask")
+    options = shown.api("GET", f"/users/{shown.user}").json["servers"][server]["user_options"]
+    assert {name: options.get(name) for name in asked} == asked and "account" not in options
+
+
 def test_cancel(shown, page, server):
     shown.toy.control(hold="busy")
     start(page)

@@ -19,7 +19,8 @@ BASE = {"errors", "model", "units"}
 MAY_IMPORT = {
     "_version": set(), "__init__": {"_version"}, "errors": set(), "model": set(), "units": {"errors"},
     "fields": {"units"}, "declared": {"errors", "fields"}, "offers": BASE | {"declared"}, "fitting": {"offers"},
-    "limits": {"fitting", "units"}, "outlook": {"limits", "units"}, "form_data": {"fitting", "limits"},
+    "limits": {"fitting", "units"}, "outlook": {"limits", "units"},
+    "form_data": {"errors", "fitting", "limits", "options"},
     "options": BASE | {"declared", "fields", "fitting", "limits"},
     "form": BASE | {"form_data", "limits", "options", "outlook"}, "script": BASE | {"options"},
     "batch": BASE | {"batch"}, "runtimes": BASE | {"options", "runtimes"},

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from jupyterhub_hpc_spawner import form
 from jupyterhub_hpc_spawner.batch.kinds import of_queue
 from jupyterhub_hpc_spawner.declared import parse_choices
-from jupyterhub_hpc_spawner.form_data import follow
+from jupyterhub_hpc_spawner.errors import OptionErrors
+from jupyterhub_hpc_spawner.form_data import counted, follow, from_link
 from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, NodeKind, Queue, Reservation
 from jupyterhub_hpc_spawner.offers import offer
-from jupyterhub_hpc_spawner.options import Options, Policy, Profile
+from jupyterhub_hpc_spawner.options import Options, Policy, Profile, parse_options
 from jupyterhub_hpc_spawner.script import make_templates
 
 TEMPLATES = make_templates()
@@ -65,8 +66,8 @@ class Page(HTMLParser):
         return control["value"] if control.get("type") != "checkbox" or "checked" in control else ""
 
 
-def page(policy=Policy(), info=ClusterInfo(), user="alice", values=None, errors=None):
-    return Page(form.render(TEMPLATES, policy, offer(policy, info, user), values or {}, errors or {}))
+def page(policy=Policy(), info=ClusterInfo(), user="alice", values=None, errors=None, **more):
+    return Page(form.render(TEMPLATES, policy, offer(policy, info, user), values or {}, errors or {}, **more))
 
 
 INFO = ClusterInfo(
@@ -156,7 +157,7 @@ def test_without_errors_nothing_looks_wrong():
 
 def test_every_control_has_a_label_a_section_and_an_id_of_its_own():
     found = page(BUSY, INFO)
-    controls = [e for e in found.elements if e["tag"] in ("input", "select")]
+    controls = [e for e in found.elements if e["tag"] in ("input", "select") and e.get("type") != "hidden"]
     labels = {label["for"]: label["text"].strip() for label in found.find("label")}
     assert len(controls) >= 15 and all(labels[control["id"]] for control in controls)
     assert all("fieldset" in control["parents"] for control in controls)
@@ -187,6 +188,90 @@ def test_presets_are_cards_with_what_was_chosen_last_time_in_front(values, title
     labels = {label["for"]: label["text"] for label in found.find("label")}
     assert [labels[radio["id"]] for radio in radios] == [title, "Small"]
     assert [e["text"] for e in found.find("span", **{"class": "hpc-card-facts"})] == [facts, "1 node, 1 core"]
+
+
+@pytest.mark.parametrize("source, title",
+                         [("last", "As last time"), ("link", "As in the link"), ("typed", "As filled in")])
+def test_the_first_card_says_where_its_values_are_from(source, title):
+    assert page(BUSY, INFO, values={"nodes": 2}, source=source).find("label")[0]["text"] == title
+
+
+def test_the_fields_show_what_the_chosen_preset_fills_in_where_the_values_say_nothing():
+    policy = Policy(profiles={"wide": Profile({"nodes": 3, "dask": True, "walltime": "2h"})})
+    found = page(policy, INFO, values={"profile": "wide", "dask": "off", "walltime": "", "cores": "2"})
+    assert [found.value(name) for name in ("nodes", "dask", "walltime", "cores")] == ["3", "", "2h", "2"]
+    facts = found.find("span", **{"class": "hpc-card-facts"})
+    assert facts[0]["text"] == "3 nodes, 2 cores, 2h", "the first card too"
+
+
+SAVED = {"profile": "fixed", "reservation": "course", "gpus": 2, "node_type": "himem", "dask": True, "qos": "short",
+         "environment": "jupyter", "account": "bio"}
+GEO = Policy(profiles={"fixed": Profile({"cores": 1}, lock=("cores", "account")), "geo": Profile({"account": "geo"}),
+                       "open": Profile({"nodes": 2})})
+
+
+@pytest.mark.parametrize("link, saved, shown", [
+    ({"nodes": "2"}, SAVED, {"nodes": "2", "account": "bio"}), ({"nodes": "2"}, {}, {"nodes": "2"}),
+    ({"account": "geo"}, SAVED, {"account": "geo"}),
+    ({"profile": "open"}, SAVED, {"profile": "open", "account": "bio"}),
+    # The preset names one, or says that there is none.
+    ({"profile": "geo"}, SAVED, {"profile": "geo"}), ({"profile": "fixed"}, SAVED, {"profile": "fixed"}),
+    ({"nodes": "2"}, {"account": "gone"}, {"nodes": "2"}), ({"nodes": "2"}, {"account": ["x"]}, {"nodes": "2"}),
+    ({"profile": "unheard-of", "cores": "x"}, {"account": 7}, {"profile": "unheard-of", "cores": "x"}),
+    ({}, SAVED, {}), ({"utm_source": "mail"}, SAVED, {}),
+])
+def test_a_link_means_the_same_to_everybody_but_for_the_account_which_is_the_users_own(link, saved, shown):
+    assert from_link(link, saved, GEO, offer(GEO, INFO, "alice")) == shown
+
+
+def sent_untouched(found):
+    """What a browser without scripts sends of a form that nobody touches."""
+    names = {e["name"] for e in found.elements if e["tag"] in ("input", "select") and "name" in e} - {"profile"}
+    chosen = [radio["value"] for radio in found.find("input", name="profile") if "checked" in radio]
+    return form.read({"profile": chosen, **{name: [found.value(name)] for name in names}})
+
+
+LAST = {"queue": "normal", "cores": 3, "dask": True, "account": "bio", "memory": "2G"}
+PICK = Policy(profiles={"fixed": Profile({"cores": 1, "ipyparallel": True}, lock=("cores",)), "ours": Profile({})},
+              environments=BUSY.environments)
+
+
+@pytest.mark.parametrize("values, touched, counts", [
+    (LAST, {"profile": "fixed"}, {"profile": "fixed"}),
+    (LAST, {"profile": "fixed", "memory": "4G"}, {"profile": "fixed", "memory": "4G"}),
+    (LAST, {"profile": "fixed", "memory": "", "dask": ""}, {"profile": "fixed", "dask": "off"}),
+    (LAST, {"profile": "fixed", "ipyparallel": "on"}, {"profile": "fixed", "ipyparallel": "on"}),
+    ({}, {"profile": "fixed"}, {"profile": "fixed"}),
+    # With the same preset, or with none, the fields are what they are.
+    (LAST, {}, {**LAST, "cores": "3", "dask": "on", "environment": "jupyter"}),
+    ({"profile": "ours", **LAST}, {"profile": ""}, {**LAST, "cores": "3", "dask": "on", "environment": "jupyter"}),
+    ({"profile": "ours", "dask": True}, {"dask": ""}, {"profile": "ours", "dask": "off", "environment": "jupyter"}),
+    ({"profile": "fixed"}, {"ipyparallel": ""},
+     {"profile": "fixed", "cores": "1", "ipyparallel": "off", "environment": "jupyter"}),
+])
+def test_without_scripts_untouched_fields_do_not_count_beside_another_preset(values, touched, counts):
+    sent = {**sent_untouched(page(PICK, INFO, values=values)), **touched}
+    assert counted({name: value for name, value in sent.items() if value}) == counts
+
+
+@pytest.mark.parametrize("shown", ["{", "[]", "7", "null", '{"cores": 3}', '{"zz": "1"}', '{"cores": {"a": 1}}',
+                                   "[" * 100000, '"cores"', "\ud800"])
+def test_a_hidden_field_that_is_not_ours_changes_nothing_and_is_refused(shown):
+    values = {"profile": "fixed", "cores": "3", "as_shown": shown}
+    assert counted(values) == values
+    with pytest.raises(OptionErrors, match="as_shown: is not an option here"):
+        parse_options(counted(values), PICK, offer(PICK, INFO, "alice"))
+
+
+def test_the_hidden_field_takes_no_notice_of_the_lock_away():
+    values = {"profile": "fixed", "cores": "3", "as_shown": json.dumps({"cores": "2", "profile": "ours"})}
+    with pytest.raises(OptionErrors, match="is fixed by the preset fixed"):
+        parse_options(counted(values), PICK, offer(PICK, INFO, "alice"))
+
+
+def test_a_browser_with_scripts_has_no_hidden_field():
+    hidden, = page(PICK, INFO).find("input", type="hidden")
+    assert hidden["parents"][-1] == "noscript"
 
 
 def test_a_site_without_presets_shows_all_fields_unfolded():
