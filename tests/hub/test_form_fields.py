@@ -93,6 +93,11 @@ def test_the_sites_names_are_shown_and_the_batch_systems_are_sent(idle, browser)
         page.select_option("#hpc-node_type", "himem")
         page.wait_for_selector("#hpc-cores[max='4']")
         chrome.picture(page, "form-node-facts")
+    with chrome.page(browser, dark=True, phone=True) as page:
+        open_form(page, idle)
+        unfold(page)
+        assert chrome.fits(page), "the words of a choice are cut, the page is not widened"
+        chrome.picture(page, "form-node-facts-dark-phone")
 
 
 def test_a_saved_choice_that_is_gone_says_so_when_the_form_opens(idle, browser):
