@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from .errors import HPCSpawnerError
 from .form_data import SHOWN, rules
 from .limits import most_generous, write
+from .model import Choice
+from .node_facts import node_facts
 from .options import Options, parse_options
 from .outlook import balance, brief, summary
 
@@ -192,17 +194,25 @@ def _choices(policy, info):
 
 def _cluster_choices(info):
     """Selects of what is offered; where the cluster and the site told nothing, free text."""
-    default = info.queue(None)
-    blanks = {"queue": f"{info.title('queue', default.name)}, the default" if default else "the default one",
+    blanks = {"queue": _default_queue(info),
               "account": "your default one", "qos": "the default one", "reservation": "none", "node_type": "any",
               "gpu_type": "any"}
-    fields = {name: _select(((value, _text(info, name, value, choice)) for value, choice in info.choices[name].items()),
-                            None if name in info.first else blank)
+    facts = node_facts(info)
+    fields = {name: _select(((value, _text(info, name, value, choice, facts))
+                             for value, choice in info.choices[name].items()), None if name in info.first else blank)
               for name, blank in blanks.items() if info.choices.get(name)}
     typed = info.untold if info.queues else (*blanks, "gpus")
     if any(queue.gpus for queue in info.queues):
         typed = (*typed, "gpus", "gpu_type")
     return {**{name: ("number" if name == "gpus" else "text", ()) for name in typed}, **fields}
+
+
+def _default_queue(info):
+    default = info.queue(None)
+    if default is None:
+        return "the default one"
+    facts = info.choices.get("queue", {}).get(default.name, Choice("")).facts
+    return Choice(f"{info.title('queue', default.name)}, the default", facts=facts).text
 
 
 def _select(choices, blank="–"):
@@ -214,6 +224,6 @@ def _described(environments):
     return tuple((name, environment.description or name) for name, environment in environments.items())
 
 
-def _text(info, field, value, choice):
-    left = balance(info, info.user, value) if field == "account" else ""
-    return replace(choice, facts=left).text if left else choice.text
+def _text(info, field, value, choice, facts):
+    more = balance(info, info.user, value) if field == "account" else facts.get(field, {}).get(value)
+    return replace(choice, facts=more).text if more else choice.text

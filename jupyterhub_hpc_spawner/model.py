@@ -172,7 +172,8 @@ class Offer(ClusterInfo):
 
     ``choices`` are by field and value; a field that is not there takes what is typed. ``unlisted`` are values that are
     taken and not shown, ``closed`` says of others why they are not for this user. ``first`` is what holds where the
-    user leaves a field open and the batch system's own default is not for this user.
+    user leaves a field open and the batch system's own default is not for this user. ``vague`` are node types of which
+    nobody tells what nodes have them.
     """
 
     user: str = ""
@@ -180,6 +181,7 @@ class Offer(ClusterInfo):
     unlisted: Mapping[str, Mapping[str, Choice]] = field(default_factory=dict)
     closed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     first: Mapping[str, str] = field(default_factory=dict)
+    vague: frozenset[str] = frozenset()
 
     def title(self, field, value):
         """The value's name for people."""

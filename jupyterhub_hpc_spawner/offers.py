@@ -35,6 +35,7 @@ def offer(policy, info, user="", groups=None, now=None):
                  for field, (listed, _, _) in fields.items() if listed},
         unlisted={field: unlisted for field, (_, unlisted, _) in fields.items() if unlisted},
         closed={field: others for field, (_, _, others) in fields.items() if others},
+        vague=_vague(policy, info.queues),
         first=_first(info.queue(None) if "queue" in policy.discover else None, kept, fields["queue"][0]))
 
 
@@ -136,16 +137,27 @@ def _with_types(policy, queues):
     """The nodes' features as the site calls them; what cannot be told from features may be on any node."""
     if not policy.node_types and "node_type" in policy.discover:
         return queues
-    known = {feature for queue in queues for feature in queue.features} if "node_type" in policy.discover else set()
-    types = policy.node_types or dict.fromkeys(policy.choices.get("node_type", {}).keys() - {REST}, "")
+    types, vague = _types(policy), _vague(policy, queues)
 
     def names(features):
         return tuple(name for name, constraint in types.items()
-                     if not (words := set(constraint.split("&"))) <= known or words <= set(features))
+                     if name in vague or set(constraint.split("&")) <= set(features))
 
     return tuple(replace(queue, features=names(queue.features),
                          kinds=tuple(replace(kind, features=names(kind.features)) for kind in queue.kinds))
                  for queue in queues)
+
+
+def _types(policy):
+    return policy.node_types or dict.fromkeys(policy.choices.get("node_type", {}).keys() - {REST}, "")
+
+
+def _vague(policy, queues):
+    """The site's node types that features of nodes do not tell."""
+    if not policy.node_types and "node_type" in policy.discover:
+        return frozenset()
+    known = {feature for queue in queues for feature in queue.features} if "node_type" in policy.discover else set()
+    return frozenset(name for name, constraint in _types(policy).items() if not set(constraint.split("&")) <= known)
 
 
 def admits(entries, names):

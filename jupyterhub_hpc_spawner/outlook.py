@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from .fitting import kinds
 from .limits import write
 from .units import format_span
 
@@ -67,13 +68,29 @@ def price(options, info, details=True):
 
 
 def wait(options, info, details=True):
-    """Whether there are idle nodes for it now, "" where the cluster does not tell."""
+    """Whether there are idle nodes of the wanted kind for it now, "" where the cluster does not tell."""
     queue = info.queue(options.queue)
-    if queue is None or not queue.total_nodes:
+    idle, total = _idle_nodes(options, queue) if queue else (0, 0)
+    if not total:
         return ""
-    start = "Should start at once" if queue.idle_nodes >= options.nodes else "Will wait for nodes"
-    state = f": {queue.idle_nodes} of {queue.total_nodes} nodes are idle" if details else ""
-    return f"{start}{state} (estimate)"
+    start = "Should start at once" if idle >= options.nodes else "Will wait for nodes"
+    such = "such nodes" if total < queue.total_nodes else "nodes"
+    return f"{start}{f': {idle} of {total} {such} are idle' if details else ''} (estimate)"
+
+
+def _idle_nodes(options, queue):
+    """(idle, all) of the queue's nodes that could run it, of all its nodes where these are not told apart."""
+    if not any(kind.total for kind in queue.kinds):
+        return queue.idle_nodes, queue.total_nodes
+    fit = [kind for kind in kinds(queue, options.node_type, options.gpu_type) if _holds(kind, options)]
+    return sum(kind.idle for kind in fit), sum(kind.total for kind in fit)
+
+
+def _holds(kind, options):
+    """Whether one such node has enough, as far as that is known."""
+    gpus = kind.gpus.get(options.gpu_type, 0) if options.gpu_type else max(kind.gpus.values(), default=0)
+    return ((kind.cores or options.cores or 0) >= (options.cores or 0)
+            and (kind.memory or options.memory or 0) >= (options.memory or 0) and gpus >= (options.gpus or 0))
 
 
 def balance(info, user, account):

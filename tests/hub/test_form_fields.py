@@ -93,9 +93,22 @@ def test_the_sites_names_are_shown_and_the_batch_systems_are_sent(idle, browser)
     with chrome.page(browser) as page:
         open_form(page, idle)
         texts = page.locator("#hpc-queue option").all_text_contents()
-        assert texts[:2] == ["Standard, the default",
+        assert texts[:2] == ["Standard, the default (4 of 4 nodes idle, up to 1-00:00:00)",
                              "Standard: for most work (4 of 4 nodes idle, up to 1-00:00:00)"]
         assert offered(page, "queue") == ["normal", "debug", "low"]
+        assert page.locator("#hpc-node_type option").all_text_contents()[1:] == [
+            "Multicore (4 of 4 nodes idle, up to 8 cores, 64G, up to 2 a100)",
+            "Large memory (2 of 2 nodes idle, 4 cores, 64G, 2 a100)"]
+        assert page.locator("#hpc-gpu_type option").last.text_content() == "a100 (2 of 2 nodes idle, 2 per node)"
+        unfold(page)
+        page.select_option("#hpc-node_type", "himem")
+        page.wait_for_selector("#hpc-cores[max='4']")
+        chrome.picture(page, "form-node-facts")
+    with chrome.page(browser, dark=True, phone=True) as page:
+        open_form(page, idle)
+        unfold(page)
+        assert chrome.fits(page), "the words of a choice are cut, the page is not widened"
+        chrome.picture(page, "form-node-facts-dark-phone")
 
 
 def test_a_saved_choice_that_is_gone_says_so_when_the_form_opens(idle, browser):

@@ -13,16 +13,16 @@ PACKAGE = Path(jupyterhub_hpc_spawner.__file__).parent
 FILES = sorted(path for path in (found.relative_to(PACKAGE) for found in PACKAGE.rglob("*.py"))
                if path.parts[0] != "templates")
 PURE_ROOMS = {"model", "errors", "units", "limits", "outlook", "form_data", "declared", "offers", "fitting", "fields",
-              "options", "form", "script", "batch", "runtimes"}
+              "node_facts", "options", "form", "script", "batch", "runtimes"}
 BASE = {"errors", "model", "units"}
 # Which rooms each room may import from. A room is a file of the package's top, or a folder.
 MAY_IMPORT = {
     "_version": set(), "__init__": {"_version"}, "errors": set(), "model": set(), "units": {"errors"},
     "fields": {"units"}, "declared": {"errors", "fields"}, "offers": BASE | {"declared"}, "fitting": {"offers"},
-    "limits": {"fitting", "units"}, "outlook": {"limits", "units"},
-    "form_data": {"errors", "fitting", "limits", "options"},
+    "limits": {"fitting", "units"}, "outlook": {"fitting", "limits", "units"},
+    "form_data": {"errors", "fitting", "limits", "options"}, "node_facts": {"units"},
     "options": BASE | {"declared", "fields", "fitting", "limits"},
-    "form": BASE | {"form_data", "limits", "options", "outlook"}, "script": BASE | {"options"},
+    "form": BASE | {"form_data", "limits", "node_facts", "options", "outlook"}, "script": BASE | {"options"},
     "batch": BASE | {"batch"}, "runtimes": BASE | {"options", "runtimes"},
     "hub": PURE_ROOMS | {"hub", "_version"}, "cli": PURE_ROOMS | {"hub", "demo", "_version"},
     "demo": PURE_ROOMS | {"hub", "_version"},

@@ -322,7 +322,7 @@ def test_a_site_names_what_is_chosen_and_the_form_sends_the_batch_systems_names(
     texts = {name: [(o["value"], o["text"]) for o in found.control(name)["options"]]
              for name in ("queue", "account", "node_type")}
     assert texts == {
-        "queue": [("", "Standard, the default"),
+        "queue": [("", "Standard, the default (2 of 3 nodes idle, up to 1-00:00:00)"),
                   ("normal", "Standard: for most work (2 of 3 nodes idle, up to 1-00:00:00)")],
         "account": [("", "your default one"), ("geo", "Geology")],
         "node_type": [("", "any"), ("himem", "Large memory"), ("mc", "mc")]}

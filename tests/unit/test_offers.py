@@ -1,4 +1,5 @@
 """What a user is offered: of what the cluster has what is for this user, as the site wants it shown."""
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -6,6 +7,7 @@ from jupyterhub_hpc_spawner.declared import FIELDS, parse_choices, parse_discove
 from jupyterhub_hpc_spawner.errors import ConfigError, OptionErrors
 from jupyterhub_hpc_spawner.limits import limits
 from jupyterhub_hpc_spawner.model import Association, ClusterInfo, NodeKind, Queue, Reservation
+from jupyterhub_hpc_spawner.node_facts import node_facts
 from jupyterhub_hpc_spawner.offers import admits, offer
 from jupyterhub_hpc_spawner.options import Policy, parse_options
 
@@ -43,6 +45,52 @@ def test_without_a_word_of_the_site_it_is_what_the_cluster_has():
         "queue": ["normal", "debug", "service"], "account": ["geo", "bio"], "qos": ["normal", "high"],
         "reservation": ["course"], "node_type": ["mc", "gpu"], "gpu_type": ["a100"]}
     assert found.choices["queue"]["normal"].text == "normal (5 of 12 nodes idle, up to 1-00:00:00)"
+
+
+def texts(found, field="node_type"):
+    """The choices as the form shows them."""
+    facts = node_facts(found)[field]
+    return [replace(choice, facts=facts.get(name, "")).text for name, choice in found.choices.get(field, {}).items()]
+
+
+def test_node_types_and_gpu_types_say_how_many_are_idle_and_what_they_have():
+    found = offered()
+    assert texts(found) == ["mc (5 of 12 nodes idle, up to 64 cores, up to 512G, up to 4 a100)",
+                            "gpu (1 of 2 nodes idle, 32 cores, 512G, 4 a100)"]
+    assert texts(found, "gpu_type") == ["a100 (1 of 2 nodes idle, 4 per node)"]
+
+
+@pytest.mark.parametrize("kind, text", [
+    ({"total": 1, "idle": 1, "cores": 4, "memory": 6 * GIB}, "x (1 of 1 nodes idle, 4 cores, 6G)"),
+    ({"cores": 1, "memory": 257653 * 1024 ** 2, "gpus": {"": 1}}, "x (1 core, 251G, 1 GPU)"),
+    ({"memory": GIB // 2, "gpus": {"": 2, "{0}": 1}}, "x (512M, 2 GPUs, 1 {0})"), ({}, "x"),
+])
+def test_what_is_not_known_of_a_node_type_is_left_out(kind, text):
+    queue = Queue("q", features=("x",), kinds=(NodeKind(("x",), **kind),))
+    assert texts(offered(info=ClusterInfo((queue,)))) == [text]
+
+
+def test_facts_of_nodes_are_of_queues_where_the_user_may_go():
+    """And of the one that has most of them, as queues may share nodes."""
+    def queue(name, total, **more):
+        return Queue(name, features=("x",), kinds=(NodeKind(("x",), total=total),), **more)
+    queues = (queue("a", 2), queue("b", 3), queue("down", 9, up=False), queue("theirs", 8, users=("bob",)),
+              queue("hidden", 7))
+    found = offered({"queue": {"hidden": {"hide": True}, "*": {}}}, ClusterInfo(queues))
+    assert texts(found) == ["x (0 of 3 nodes idle)"]
+
+
+@pytest.mark.parametrize("types, text", [
+    ({"mine": "mc&gpu"}, "mine (1 of 2 nodes idle, 32 cores, 512G, 4 a100)"), ({"mine": "model=skl"}, "mine")])
+def test_of_a_node_type_that_may_be_on_any_node_nothing_is_said(types, text):
+    assert texts(offered(node_types=types)) == [text]
+
+
+def test_a_site_tells_what_its_node_types_have_where_the_cluster_does_not():
+    choices = {"queue": {"q": {"node_types": ["x"]}}, "gpu_type": {"a": {"title": "A 100"}},
+               "node_type": {"x": {"title": "Big", "cores": 8, "memory": "1T", "gpus": {"a": 4}}}}
+    found = offered(choices, ClusterInfo(), discover=parse_discover([]))
+    assert texts(found) == ["Big (8 cores, 1T, 4 A 100)"] and texts(found, "gpu_type") == ["A 100 (4 per node)"]
 
 
 @pytest.mark.parametrize("choices, shown", [

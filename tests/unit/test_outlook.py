@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from jupyterhub_hpc_spawner import form
-from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, Queue
+from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, NodeKind, Queue
 from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile
 from jupyterhub_hpc_spawner.outlook import Outlook, brief, by_estimate, outlook, price
@@ -42,6 +42,34 @@ def test_the_price_is_the_most_that_it_can_be(values, expected):
 ])
 def test_idle_nodes_tell_whether_it_will_wait(values, expected):
     assert outlook(options(**values), INFO, "alice").wait == expected
+
+
+GIB = 1024 ** 3
+MIXED = ClusterInfo(queues=(
+    Queue("normal", default=True, total_nodes=8, idle_nodes=5, kinds=(
+        NodeKind(("mc",), 64, 256 * GIB, total=5, idle=4), NodeKind(("mc", "gpu"), 32, 512 * GIB, {"a100": 4}, 2, 0),
+        NodeKind(("gpu",), 32, 512 * GIB, {"h100": 8}, 1, 1))),
+    Queue("told-by-the-site", total_nodes=3, idle_nodes=1, kinds=(NodeKind(("mc",), 8),)),
+    Queue("half-known", total_nodes=3, idle_nodes=2, kinds=(NodeKind(total=3, idle=2),))))
+
+
+@pytest.mark.parametrize("values, expected", [
+    ({}, "Should start at once: 5 of 8 nodes are idle (estimate)"),
+    ({"node_type": "mc", "nodes": 4}, "Should start at once: 4 of 7 such nodes are idle (estimate)"),
+    ({"node_type": "gpu", "nodes": 2}, "Will wait for nodes: 1 of 3 such nodes are idle (estimate)"),
+    ({"gpu_type": "a100"}, "Will wait for nodes: 0 of 2 such nodes are idle (estimate)"),
+    ({"node_type": "gpu", "gpu_type": "h100"}, "Should start at once: 1 of 1 such nodes are idle (estimate)"),
+    # What a node must have tells as well.
+    ({"gpus": 1}, "Should start at once: 1 of 3 such nodes are idle (estimate)"),
+    ({"gpus": 5, "gpu_type": "h100", "nodes": 2}, "Will wait for nodes: 1 of 1 such nodes are idle (estimate)"),
+    ({"cores": 64}, "Should start at once: 4 of 5 such nodes are idle (estimate)"),
+    ({"memory": "300G", "node_type": "mc"}, "Will wait for nodes: 0 of 2 such nodes are idle (estimate)"),
+    ({"memory": "300G", "cores": 64}, ""), ({"gpus": 5, "gpu_type": "a100"}, ""),
+    ({"queue": "told-by-the-site", "node_type": "mc"}, "Should start at once: 1 of 3 nodes are idle (estimate)"),
+    ({"queue": "half-known", "node_type": "x", "cores": 9}, "Should start at once: 2 of 3 nodes are idle (estimate)"),
+])
+def test_only_idle_nodes_that_could_run_it_count(values, expected):
+    assert outlook(options(**values), MIXED, "alice").wait == expected
 
 
 def test_a_card_has_both_without_details():
