@@ -32,7 +32,7 @@ setting() { # NAME DEFAULT
 
 STATE=$(setting STATE "/var/tmp/hpc-spawner-$SYSTEM")
 NET=$(setting NET "$FREE_NET")
-PATIENCE=$(setting PATIENCE 30)   # seconds any one daemon may take to get ready
+PATIENCE=$(setting PATIENCE 90)   # seconds any one daemon may take to get ready, on a busy machine
 RUN=$STATE/run LOG=$STATE/log NS=$STATE/run/ns ETC=$STATE/run/etc
 # What is outside $STATE carries its name, so that two folders never remove each other's things.
 ID=$(printf '%08x' "$(cksum <<<"$STATE" | cut -d' ' -f1)")

@@ -1,5 +1,6 @@
 """One scenario for all batch systems: each has its cluster and a Hub on it, one after the other."""
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,10 @@ def cluster(request):
             pytest.fail(f"the {request.param} cluster cannot be made: {reason}")
         pytest.skip(reason)
     cluster = kind()
-    for user in ("alice", "bob"):  # of a run that was broken off, on a cluster that was kept
+    for user in ("alice", "bob"):  # what a run left that was broken off
         if jobs := cluster.jobs(user):
             cluster.cancel(user, *jobs)
+        shutil.rmtree(Path(f"~{user}").expanduser() / ".local/share/jupyterhub-hpc-spawner", ignore_errors=True)
     system_hub.allow_helper()
     yield cluster
     system_hub.SUDOERS.unlink()
