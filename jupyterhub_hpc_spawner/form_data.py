@@ -20,7 +20,7 @@ def rules(policy, info):
     titles = {field: {value: choice.title for value, choice in choices.items() if choice.title != value}
               for field, choices in info.choices.items()}
     return {"titles": {field: found for field, found in titles.items() if found},
-            "presets": {name: {"values": {key: _text(key, value) for key, value in profile.options.items()},
+            "presets": {name: {"values": {key: _text(value) for key, value in profile.options.items()},
                                "lock": list(profile.lock)} for name, profile in policy.profiles.items()}}
 
 
@@ -92,7 +92,8 @@ def _word(value):
     return value if isinstance(value, str) and value else None
 
 
-def _text(name, value):
+def _text(value):
+    """As the field takes it: a number is minutes there, or megabytes, as it is in the site's configuration."""
     if isinstance(value, bool):
         return "on" if value else ""
-    return write(name, value) if isinstance(value, int) else str(value)
+    return str(value)

@@ -9,7 +9,7 @@ from jupyterhub_hpc_spawner import form
 from jupyterhub_hpc_spawner.batch.kinds import of_queue
 from jupyterhub_hpc_spawner.declared import parse_choices
 from jupyterhub_hpc_spawner.errors import OptionErrors
-from jupyterhub_hpc_spawner.form_data import counted, follow, from_link
+from jupyterhub_hpc_spawner.form_data import counted, follow, from_link, rules
 from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, NodeKind, Queue, Reservation
 from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile, parse_options
@@ -272,6 +272,13 @@ def test_the_hidden_field_takes_no_notice_of_the_lock_away():
 def test_a_browser_with_scripts_has_no_hidden_field():
     hidden, = page(PICK, INFO).find("input", type="hidden")
     assert hidden["parents"][-1] == "noscript"
+
+
+@pytest.mark.parametrize(("name", "value"), [("walltime", 60), ("walltime", "1h"), ("memory", 2048), ("cores", 2)])
+def test_what_a_preset_fills_in_means_what_the_site_wrote(name, value):
+    policy, offered = Policy(profiles={"small": Profile({name: value})}), offer(Policy(), ClusterInfo(), "alice")
+    filled_in = rules(policy, offered)["presets"]["small"]["values"][name]
+    assert parse_options({name: filled_in}, policy, offered) == parse_options({name: value}, policy, offered)
 
 
 def test_a_site_without_presets_shows_all_fields_unfolded():
