@@ -274,13 +274,15 @@ def measure(directory, port, arguments):
     """A row for each kind of Hub: (name, sessions, restart, rest, burst)."""
     kinds = {"this spawner": (OURS, arguments.sessions), "a spawner that does nothing": (NOTHING, arguments.sessions)}
     rows = []
-    for number, (name, (config, known)) in enumerate(kinds.items()):
+    for number, (name, (config, known)) in enumerate(list(kinds.items())[:1 if arguments.alone else None]):
         bench = Bench(directory / f"known{number}", port, config, known)
         try:
             rows.append([name, known, bench.start(), bench.rest(arguments.rest), bench.burst(arguments.burst)])
         finally:
             bench.close()
         print(rows[-1][:4], file=sys.stderr)
+    if arguments.alone:
+        return rows
     bench = Bench(directory / "peer", port, PEER)
     try:
         restart = bench.start()
@@ -293,11 +295,11 @@ def measure(directory, port, arguments):
 
 
 def table(rows):
-    nothing = next(row for row in rows if "nothing" in row[0])
+    nothing = next((row for row in rows if "nothing" in row[0]), None)
     lines = ["| | sessions | all ready after a restart, s | commands for it | at rest: % of a core | commands a minute "
              "| kB a session | started at once | all ready, s | API p99, ms |", "|---|" + "---:|" * 9]
     for name, known, (seconds, calls), (cpu, rate, memory), (started, burst, times) in rows:
-        beyond = f"{(memory - nothing[3][2]) / known:.0f} beyond" if name == "this spawner" else ""
+        beyond = f"{(memory - nothing[3][2]) / known:.0f} beyond" if nothing and name == "this spawner" else ""
         lines.append(f"| {name} | {known} | {seconds:.1f} | {calls} | {cpu:.1f} | {rate:.1f} | {beyond} | {started} "
                      f"| {burst:.1f} | {p99(times):.0f} |")
     return "\n".join(lines)
@@ -308,6 +310,7 @@ def main():
     parser.add_argument("--sessions", type=int, default=1000)
     parser.add_argument("--burst", type=int, default=200, help="sessions that are started at once")
     parser.add_argument("--peer", type=int, default=100, help="batchspawner's sessions")
+    parser.add_argument("--alone", action="store_true", help="only this spawner")
     parser.add_argument("--rest", type=float, default=60, help="seconds")
     arguments = parser.parse_args()
     server = Server(("127.0.0.1", 0), Handler)

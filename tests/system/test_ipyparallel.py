@@ -149,7 +149,8 @@ def test_without_the_key_a_client_is_refused(session, serverkey):
     try:
         for node in (None, "n1", "n3"):
             done = session.cluster.run("alice", session.bin_dir / "python", "-c", CONNECTS, stolen, "2", node=node)
-            assert done.stdout.strip() == "refused TimeoutError", (node, done.stdout, done.stderr)
+            # TimeoutError, or ZMQError where the other key is none at all
+            assert done.stdout.startswith("refused "), (node, done.stdout, done.stderr)
         stolen.write_text(json.dumps(info))
         done = session.cluster.run("alice", session.bin_dir / "python", "-c", CONNECTS, stolen, "20", node="n3")
         assert done.stdout.strip() == "connected", "it is the key that decides"
