@@ -5,6 +5,7 @@ import tempfile
 import pytest
 from support.kernel import run_code
 
+ONLY = ("newest",)
 # "{short}" because a socket's path has 107 bytes (unix(7)), and those of tests are long.
 IPC = """
 c.HPCSpawner.args = [*c.HPCSpawner.args, "--KernelManager.transport=ipc"]
