@@ -193,14 +193,18 @@
     };
   }
 
-  // The Hub is away: a browser tries again by itself only where nobody answers at all.
+  // The Hub is away: a browser tries again by itself only where nobody answers at all. Its proxy answers without it, and
+  // for a moment with "not found": only the Hub speaks JSON.
   async function comeBack() {
     put(element("hpc-now"), "The Hub does not answer just now. Your session goes on, and so does this page.");
     for (;;) {
       await new Promise((resolve) => { setTimeout(resolve, 2000); });
-      const response = await fetch(api.replace(/\/servers?(\/[^/]*)?$/, "")).catch(() => ({ status: 503 }));
+      const response = await fetch(api.replace(/\/servers?(\/[^/]*)?$/, "")).catch(() => null);
       if (over) return;
-      if (response.status < 500) window.location.reload();
+      if (response && response.status < 500 && /json/.test(response.headers.get("Content-Type"))) {
+        window.location.reload();
+        return;
+      }
     }
   }
 

@@ -1,11 +1,16 @@
 """The waiting page in a real browser: live steps, cancel of this server and no other, failures with the log."""
+import os
 import re
 import signal
+import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
 from support import browser as chrome
-from support.running_hub import wait_for
+from support.running_hub import is_free, wait_for
+
+from jupyterhub_hpc_spawner.demo import proxy_command
 
 LIGHT = {"environment": "light"}
 
@@ -123,6 +128,19 @@ def test_who_comes_back_sees_the_same_steps_with_the_same_times_also_after_the_h
         assert steps(page) == before
 
 
+@contextmanager
+def new_proxy(hub):
+    """As a Hub that starts has it at first, instead of the last Hub's: it knows no way yet."""
+    os.kill(int((hub.directory / "proxy.pid").read_text()), signal.SIGTERM)
+    wait_for(lambda: is_free(hub.address, hub.port), 20, lambda: "the last proxy does not end")
+    with subprocess.Popen([*proxy_command(), "--ip", hub.address, "--port", str(hub.port),
+                           "--error-target", f"http://{hub.address}:{hub.hub_port}/hub/error"]) as proxy:
+        try:
+            yield
+        finally:
+            proxy.terminate()
+
+
 def test_a_page_that_stays_open_goes_on_when_the_hub_is_back(idle, browser):
     idle.toy.control(hold="busy")
     idle.begin(**LIGHT)
@@ -130,6 +148,9 @@ def test_a_page_that_stays_open_goes_on_when_the_hub_is_back(idle, browser):
         in_the_queue(idle, page)
         idle.stop(signal.SIGKILL)  # the proxy lives on
         page.wait_for_selector("#hpc-now:has-text('The Hub does not answer just now')", timeout=60000)
+        with new_proxy(idle):
+            for _ in range(2):
+                page.wait_for_event("response", lambda response: response.status == 404, timeout=60000)
         idle.start()
         page.wait_for_selector("#hpc-now:has-text('next in line')", timeout=60000)
         idle.toy.control()

@@ -54,7 +54,7 @@ class RunningHub:
         self.address = address
         self.become = list(become)
         ports = dict(zip(("port", "hub_port", "proxy_port"), free_ports(address, 3)))
-        self.hub_port = ports["hub_port"]
+        self.port, self.hub_port = ports["port"], ports["hub_port"]
         self.url = f"http://{address}:{ports['port']}"
         self.log = self.directory / "hub.log"
         text = BASE_CONFIG.format(address=address, directory=directory, token=TOKEN, proxy=proxy_command(), **ports)
