@@ -151,14 +151,14 @@ def goals(results):
     for name, wanted in GOALS.items():
         if (GOALS_AT, name) in results:
             peer, mine = results[GOALS_AT, name], results[GOALS_AT, OURS]
-            parts = [f"{label} 1/{theirs / own:.0f} (goal 1/{goal})"
+            parts = [f"{label} 1/{theirs / own:.1f} (goal 1/{goal})"
                      for label, theirs, own, goal in zip(("wall", "CPU"), peer, mine, wanted)]
             yield f"{GOALS_AT} workers, against {name}: {', '.join(parts)}."
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 32, 64])
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     if not shutil.which("mpiexec", path=str(BIN)) or not (BIN / "dask-mpi").exists():

@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -88,6 +89,27 @@ class SlurmBench(Bench):
         return time.monotonic() - begin
 
 
+@contextmanager
+def machines_of_their_own():
+    """As far as one machine can pretend it: what the cluster's daemons and jobs do waits for the Hub's host."""
+    # Or each session of processes has the same share, whatever its priority, see sched(7).
+    switch = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    before = switch.read_text() if switch.exists() else None
+    if before:
+        switch.write_text("0")
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "comm").read_text().startswith(("slurm", "munged")):
+                os.setpriority(os.PRIO_PROCESS, int(process.name), 19)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    try:
+        yield
+    finally:
+        if before:
+            switch.write_text(before)
+
+
 def measure(bench, arguments):
     starts = []
     while bench.known < arguments.sessions:
@@ -135,7 +157,8 @@ def main():
         with system_hub.hub_directory() as shared:
             bench = SlurmBench(directory, cluster, shared / "server.py")
             try:
-                print(tables(*measure(bench, arguments)))
+                with machines_of_their_own():
+                    print(tables(*measure(bench, arguments)))
             finally:
                 bench.hub.stop()
     finally:
