@@ -281,6 +281,14 @@ def test_what_a_preset_fills_in_means_what_the_site_wrote(name, value):
     assert parse_options({name: filled_in}, policy, offered) == parse_options({name: value}, policy, offered)
 
 
+def test_boxes_that_a_preset_or_the_site_ticks_are_told_however_it_writes_that():
+    policy = Policy(defaults={"ipyparallel": "yes", "dask": False},
+                    profiles={"on": Profile({"dask": "true"}), "off": Profile({"dask": "no"})})
+    found = rules(policy, offer(policy, ClusterInfo(), "alice"))
+    assert found["ticked"] == ["ipyparallel"]
+    assert {name: preset["values"]["dask"] for name, preset in found["presets"].items()} == {"on": "on", "off": ""}
+
+
 def test_a_site_without_presets_shows_all_fields_unfolded():
     found = page(info=INFO)
     assert not found.find("input", name="profile") and not any("data-fold" in e for e in found.find("details"))
