@@ -73,7 +73,8 @@ def _table(completed, *names):
 
 def _queue(text, slots, hosts):
     name, _, text = text.partition("\n")
-    status = re.search(r"^ *PRIO +NICE +STATUS.*\n *\S+ +\S+ +(\S+)", text, re.MULTILINE)
+    table = re.search(r"^( *PRIO +NICE +STATUS.*)\n(.*)", text, re.MULTILINE)
+    now = dict(zip(table[1].split(), table[2].split())) if table else {}
     # Only where there are default limits, the others have a title.
     first, default, rest = text.partition("DEFAULT LIMITS:")
     default_limits, _, limits = rest.partition("MAXIMUM LIMITS:") if default else ("", "", first)
@@ -81,12 +82,13 @@ def _queue(text, slots, hosts):
     rows = [slots[host] for host in members]
     memory = [_memory(hosts[host]["maxmem"]) for host in members if host in hosts]
     return Queue(
-        name=name.strip(), default="This is the default queue." in text, up=bool(status) and status[1] == "Open:Active",
+        name=name.strip(), default="This is the default queue." in text, up=now.get("STATUS") == "Open:Active",
         max_walltime=_run_limit(limits), default_walltime=_run_limit(default_limits),
         max_nodes=len(rows) or None, total_nodes=len(rows),
         idle_nodes=sum(row["STATUS"] == "ok" and row["NJOBS"] == "0" for row in rows),
         cores=max((int(row["MAX"]) for row in rows if row["MAX"].isascii() and row["MAX"].isdigit()), default=None),
         memory=max(memory, default=0) or None,
+        waiting=int(now["PEND"]) if now.get("PEND", "").isdecimal() else None,
     )
 
 

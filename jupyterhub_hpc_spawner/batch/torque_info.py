@@ -4,7 +4,7 @@ import re
 from ..model import ClusterInfo, NodeKind, Queue
 from ..units import UnitError, parse_memory, parse_walltime
 from .kinds import of_queue
-from .pbs_info import allowed
+from .pbs_info import allowed, queued
 
 # A kind of GPU is a property of nodes, like a node type.
 _UNTOLD = frozenset({"account", "qos", "reservation", "gpu_type"})
@@ -43,7 +43,7 @@ def _queue(name, fields, nodes, default):
         max_walltime=_seconds(fields.get("resources_max.walltime", "")),
         default_walltime=_seconds(fields.get("resources_default.walltime", "")),
         max_nodes=min(filter(None, (limit, len(there))), default=None), total_nodes=len(there),
-        idle_nodes=sum(kind.idle for kind in up), **of_queue(up),
+        idle_nodes=sum(kind.idle for kind in up), waiting=queued(fields.get("state_count")), **of_queue(up),
         users=allowed(fields, "user"), groups=allowed(fields, "group"),
     )
 

@@ -10,7 +10,7 @@ ACCOUNTS = {"bio": "normal", "geo": "normal,high"}
 # name: longest and usual walltime in the words of sinfo and scontrol, up
 PARTITIONS = {"normal": ("1-00:00:00", "00:30:00", "up"), "debug": ("30:00", "NONE", "up"),
               "low": ("1-00:00:00", "NONE", "up")}
-SINFO = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%s")
+SINFO = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%C")
 
 
 def host_list(hosts):
@@ -29,19 +29,29 @@ def left(seconds):
 
 
 def sinfo(store, arguments):
-    """A line for each partition and kind of node: the last two have the memory and the GPUs."""
+    """A line for each partition and kind of node: the last two have the memory and the GPUs. ``busy`` in control: so
+    many cores of one node are in use."""
     separator = "\x1f"
     store.expect(arguments, ["-h", "-a", "-o", separator.join(SINFO)])
     memory, gres = str(MEMORY // 1024 ** 2), f"gpu:{GPU_TYPE}:{GPUS}"
-    lines = []
+    lines, control = [], store.read("control")
     for name, (limit, _, up) in PARTITIONS.items():
-        if name in store.read("control").get("gone", ()):
+        if name in control.get("gone", ()):
             continue
         kinds = [(len(NODES) - 2, "mc", "(null)"), (2, "mc,himem", gres)]
         kinds = [(1, "mc", "(null)")] if name == "debug" else kinds
-        lines += [(name, up, limit, str(count), "idle", str(CORES), memory, features, gpus, "1-infinite")
-                  for count, features, gpus in kinds]
+        lines += [(name, up, limit, str(count), state, str(CORES), memory, features, gpus, cores)
+                  for kind in kinds for count, state, cores, features, gpus in in_use(kind, control.get("busy", 0))]
     return 0, "".join(f"{separator.join(line)}\n" for line in lines), ""
+
+
+def in_use(kind, busy):
+    """(nodes, state, cores, features, GPUs): with cores in use of one node it has a line of its own."""
+    count, features, gpus = kind
+    rows = [(1, "mixed" if busy < CORES else "allocated", busy)] if busy and features == "mc" else []
+    rows += [(count - len(rows), "idle", 0)] if count > len(rows) else []
+    return [(number, state, f"{used}/{number * CORES - used}/0/{number * CORES}", features, gpus)
+            for number, state, used in rows]
 
 
 def sacctmgr(store, arguments):

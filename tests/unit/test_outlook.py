@@ -1,13 +1,14 @@
 """What the form says of cost and wait."""
 import re
 from datetime import datetime, timedelta, timezone
+from itertools import product
 
 import pytest
 from jupyterhub_hpc_spawner import form
 from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, NodeKind, Queue
 from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile
-from jupyterhub_hpc_spawner.outlook import Outlook, brief, by_estimate, outlook, price
+from jupyterhub_hpc_spawner.outlook import Outlook, _with_room, brief, by_estimate, outlook, price
 from jupyterhub_hpc_spawner.script import make_templates
 
 NOW = datetime(2026, 11, 21, 13, 45, tzinfo=timezone.utc)
@@ -70,6 +71,45 @@ MIXED = ClusterInfo(queues=(
 ])
 def test_only_idle_nodes_that_could_run_it_count(values, expected):
     assert outlook(options(**values), MIXED, "alice").wait == expected
+
+
+def shared(partly, free, waiting=None, idle=0):
+    kind = NodeKind(("mc",), 8, 64 * GIB, {"a100": 1}, total=5, idle=idle, partly=partly, free=free)
+    queue = Queue("q", default=True, total_nodes=5, idle_nodes=idle, kinds=(kind,), waiting=waiting)
+    return ClusterInfo(queues=(queue,))
+
+
+AT_ONCE, MAY_WAIT, WAITS = "Should start at once", "May have to wait", "Will wait for nodes"
+
+
+@pytest.mark.parametrize("values, state, start, words", [
+    ({}, shared(2, 3), AT_ONCE, "0 of 5 nodes are idle, 1 more is in use but has room"),
+    ({"cores": 4}, shared(1, 4), AT_ONCE, "0 of 5 nodes are idle, 1 more is in use but has room"),
+    ({"cores": 5}, shared(1, 4), WAITS, "0 of 5 nodes are idle"),
+    # However the free cores are spread: 7 and 1, 4 and 4.
+    ({"cores": 4}, shared(2, 8), AT_ONCE, "0 of 5 nodes are idle, 1 more is in use but has room"),
+    ({"cores": 4, "nodes": 2}, shared(2, 8), WAITS, "0 of 5 nodes are idle, 1 more is in use but has room"),
+    ({"cores": 2, "nodes": 2}, shared(2, 9, idle=1), AT_ONCE, "1 of 5 nodes are idle, 2 more are in use but have room"),
+    ({"cores": 8}, shared(2, 14), WAITS, "0 of 5 nodes are idle"),
+    # Of memory and GPUs nobody tells what is left there.
+    ({"memory": "1G"}, shared(2, 14), WAITS, "0 of 5 nodes are idle"),
+    ({"gpus": 1}, shared(2, 14), WAITS, "0 of 5 nodes are idle"),
+    ({}, shared(0, 0, 1, idle=2), MAY_WAIT, "2 of 5 nodes are idle, 1 job waits already"),
+    ({}, shared(0, 0, 0, idle=2), AT_ONCE, "2 of 5 nodes are idle"),
+    ({"nodes": 3}, shared(0, 0, 4, idle=2), WAITS, "2 of 5 nodes are idle, 4 jobs wait already"),
+])
+def test_nodes_in_use_with_room_count_and_jobs_that_wait_may_come_first(values, state, start, words):
+    assert outlook(options(**values), state, "alice").wait == f"{start}: {words} (estimate)"
+
+
+@pytest.mark.parametrize("cores, partly, free", [(c, p, f) for c in range(1, 5) for p in range(1, 4)
+                                                 for f in range(p, 3 * p + 1)])
+def test_so_many_nodes_have_room_however_the_cores_are_spread(cores, partly, free):
+    """Against all spreads of free cores over nodes of four that have a job and a core left."""
+    least = min(sum(left >= cores for left in spread) for spread in product(range(1, 4), repeat=partly)
+                if sum(spread) == free)
+    kind = NodeKind(cores=4, total=partly, partly=partly, free=free)
+    assert 0 <= _with_room(kind, options(cores=cores)) <= least
 
 
 def test_a_card_has_both_without_details():
