@@ -29,29 +29,19 @@ def left(seconds):
 
 
 def sinfo(store, arguments):
-    """A line for each partition and kind of node: the last two have the memory and the GPUs. ``busy`` in control: so
-    many cores of one node are in use."""
+    """A line for each partition and kind of node: the last two have the memory and the GPUs."""
     separator = "\x1f"
     store.expect(arguments, ["-h", "-a", "-o", separator.join(SINFO)])
     memory, gres = str(MEMORY // 1024 ** 2), f"gpu:{GPU_TYPE}:{GPUS}"
-    lines, control = [], store.read("control")
+    lines = []
     for name, (limit, _, up) in PARTITIONS.items():
-        if name in control.get("gone", ()):
+        if name in store.read("control").get("gone", ()):
             continue
         kinds = [(len(NODES) - 2, "mc", "(null)"), (2, "mc,himem", gres)]
         kinds = [(1, "mc", "(null)")] if name == "debug" else kinds
-        lines += [(name, up, limit, str(count), state, str(CORES), memory, features, gpus, cores)
-                  for kind in kinds for count, state, cores, features, gpus in in_use(kind, control.get("busy", 0))]
+        lines += [(name, up, limit, str(count), "idle", str(CORES), memory, features, gpus,
+                   f"0/{count * CORES}/0/{count * CORES}") for count, features, gpus in kinds]
     return 0, "".join(f"{separator.join(line)}\n" for line in lines), ""
-
-
-def in_use(kind, busy):
-    """(nodes, state, cores, features, GPUs): with cores in use of one node it has a line of its own."""
-    count, features, gpus = kind
-    rows = [(1, "mixed" if busy < CORES else "allocated", busy)] if busy and features == "mc" else []
-    rows += [(count - len(rows), "idle", 0)] if count > len(rows) else []
-    return [(number, state, f"{used}/{number * CORES - used}/0/{number * CORES}", features, gpus)
-            for number, state, used in rows]
 
 
 def sacctmgr(store, arguments):
