@@ -90,7 +90,7 @@ const WISH = `hpc-notify:${window.location.pathname}`;
     if (event.runtimes && event.runtimes.length) {
       runtimes.hidden = false;
       put(runtimes.querySelector(".hpc-step-title"), event.runtimes.join(" and "));
-      later = `${event.runtimes.length > 1 ? "Start" : "Starts"} when the server answers; the session is ready without.`;
+      later = `${event.runtimes.length > 1 ? "Start" : "Starts"} when the server answers; the session does not wait for that.`;
     }
     beside = event.beside || null;
     runtimes.className = beside ? beside.state : "";
