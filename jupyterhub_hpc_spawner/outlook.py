@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .fields import is_on
-from .fitting import kinds
+from .fitting import candidates, kinds
 from .limits import write
 from .units import format_span
 
@@ -70,14 +70,18 @@ def price(options, info, details=True):
 
 def wait(options, info, details=True):
     """Whether there are idle nodes of the wanted kind for it now, "" where the cluster does not tell."""
-    queue = info.queue(options.queue)
-    idle, partly, total = _nodes_for(options, queue) if queue else (0, 0, 0)
+    queues = [queue for queue in candidates(info, options.queue)
+              if not options.walltime or (queue.max_walltime or options.walltime) >= options.walltime]
+    found = [(*_nodes_for(options, queue), queue) for queue in queues]
+    idle, partly, total, queue = max(found, key=lambda each: (min(each[0] + each[1], options.nodes), each[2]),
+                                     default=(0, 0, 0, None))
     if not total:
         return ""
     enough = idle + partly >= options.nodes
     start = "Will wait for nodes" if not enough else "May have to wait" if queue.waiting else "Should start at once"
     such = "such nodes" if total < queue.total_nodes else "nodes"
-    words = [f"{idle} of {total} {such} are idle",
+    where = f" in {info.title('queue', queue.name)}" if len(queues) > 1 else ""
+    words = [f"{idle} of {total} {such} are idle{where}",
              partly and f"{partly} more {'is in use but has' if partly == 1 else 'are in use but have'} room",
              queue.waiting and f"{queue.waiting} {'job waits' if queue.waiting == 1 else 'jobs wait'} already"]
     return f"{start}{': ' + ', '.join(filter(None, words)) if details else ''} (estimate)"

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 from jupyterhub_hpc_spawner import form
-from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, NodeKind, Queue
+from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, NodeKind, Offer, Queue
 from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile
 from jupyterhub_hpc_spawner.outlook import Outlook, _with_room, brief, by_estimate, outlook, price
@@ -20,6 +20,11 @@ INFO = ClusterInfo(
 
 def options(**values):
     return Options.model_validate(values)
+
+
+def offered(info):
+    """All of it."""
+    return Offer(**vars(info))
 
 
 @pytest.mark.parametrize("values, expected", [
@@ -42,7 +47,7 @@ def test_the_price_is_the_most_that_it_can_be(values, expected):
     ({"queue": "open"}, ""),
 ])
 def test_idle_nodes_tell_whether_it_will_wait(values, expected):
-    assert outlook(options(**values), INFO, "alice").wait == expected
+    assert outlook(options(**values), offered(INFO), "alice").wait == expected
 
 
 GIB = 1024 ** 3
@@ -70,7 +75,7 @@ MIXED = ClusterInfo(queues=(
     ({"queue": "half-known", "node_type": "x", "cores": 9}, "Should start at once: 2 of 3 nodes are idle (estimate)"),
 ])
 def test_only_idle_nodes_that_could_run_it_count(values, expected):
-    assert outlook(options(**values), MIXED, "alice").wait == expected
+    assert outlook(options(**values), offered(MIXED), "alice").wait == expected
 
 
 def shared(partly, free, waiting=None, idle=0):
@@ -99,7 +104,22 @@ AT_ONCE, MAY_WAIT, WAITS = "Should start at once", "May have to wait", "Will wai
     ({"nodes": 3}, shared(0, 0, 4, idle=2), WAITS, "2 of 5 nodes are idle, 4 jobs wait already"),
 ])
 def test_nodes_in_use_with_room_count_and_jobs_that_wait_may_come_first(values, state, start, words):
-    assert outlook(options(**values), state, "alice").wait == f"{start}: {words} (estimate)"
+    assert outlook(options(**values), offered(state), "alice").wait == f"{start}: {words} (estimate)"
+
+
+@pytest.mark.parametrize("values, expected", [
+    ({}, "Should start at once: 1 of 4 nodes are idle in large (estimate)"),
+    ({"nodes": 2}, "Should start at once: 2 of 2 nodes are idle in small (estimate)"),
+    ({"nodes": 3}, "Will wait for nodes: 2 of 2 nodes are idle in small (estimate)"),
+    # The others do not allow so much, or take no jobs.
+    ({"nodes": 2, "walltime": "2h"}, "Will wait for nodes: 1 of 4 nodes are idle (estimate)"),
+    ({"nodes": 2, "queue": "large"}, "Will wait for nodes: 1 of 4 nodes are idle (estimate)"),
+])
+def test_without_a_queue_the_one_counts_that_has_most_room_for_it(values, expected):
+    info = ClusterInfo(queues=(Queue("large", total_nodes=4, idle_nodes=1),
+                               Queue("small", max_walltime=3600, total_nodes=2, idle_nodes=2),
+                               Queue("closed", up=False, total_nodes=9, idle_nodes=9)))
+    assert outlook(options(**values), offer(Policy(), info, "alice"), "alice").wait == expected
 
 
 @pytest.mark.parametrize("cores, partly, free", [(c, p, f) for c in range(1, 5) for p in range(1, 4)
@@ -113,9 +133,9 @@ def test_so_many_nodes_have_room_however_the_cores_are_spread(cores, partly, fre
 
 
 def test_a_card_has_both_without_details():
-    assert brief(options(walltime="1h"), INFO) == ("At most 1 node-hour", "Should start at once (estimate)")
-    assert brief(options(queue="long"), INFO) == ("Up to 48 node-hours", "Will wait for nodes (estimate)")
-    assert brief(options(queue="open"), INFO) == ()
+    assert brief(options(walltime="1h"), offered(INFO)) == ("At most 1 node-hour", "Should start at once (estimate)")
+    assert brief(options(queue="long"), offered(INFO)) == ("Up to 48 node-hours", "Will wait for nodes (estimate)")
+    assert brief(options(queue="open"), offered(INFO)) == ()
 
 
 @pytest.mark.parametrize("last, limits, expected", [
@@ -144,7 +164,7 @@ def test_the_accounts_say_what_is_left():
     ("bob", {"walltime": "1h", "account": "geo"}, "At most 1 node-hour; 1,200 core-hours left on geo"),
 ])
 def test_what_is_left_on_the_account_where_it_is_known_which_pays(user, values, expected):
-    assert outlook(options(**values), INFO, user).cost == expected
+    assert outlook(options(**values), offered(INFO), user).cost == expected
 
 
 @pytest.mark.parametrize("values, expected", [
@@ -155,7 +175,7 @@ def test_what_is_left_on_the_account_where_it_is_known_which_pays(user, values, 
     ({"account": "other", "nodes": 3, "walltime": "51h", "cores": 8}, ""),
 ])
 def test_more_than_is_left_is_a_problem(values, expected):
-    assert outlook(options(**values), INFO, "bob").problem == expected
+    assert outlook(options(**values), offered(INFO), "bob").problem == expected
 
 
 @pytest.mark.parametrize("seconds, expected", [

@@ -3,7 +3,7 @@ import pytest
 from captured import captured
 from jupyterhub_hpc_spawner.batch.sge import GridEngine, state_of
 from jupyterhub_hpc_spawner.errors import QueryError, SubmitError
-from jupyterhub_hpc_spawner.model import ClusterInfo, Completed, JobRequest, JobState
+from jupyterhub_hpc_spawner.model import Completed, JobRequest, JobState, Offer
 from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy
 from jupyterhub_hpc_spawner.outlook import outlook
@@ -93,7 +93,7 @@ def test_the_form_gets_what_is_free_and_how_many_jobs_wait():
     main = SGE.parse_info({"queues": captured(f"{VERSION}/info-queues-some-closed")}).queue("main.q")
     assert (main.total_nodes, main.idle_nodes, main.free_cores, main.all_cores, main.waiting) == (3, 0, 6, 12, 1)
     assert [(kind.total, kind.idle, kind.partly, kind.free) for kind in main.kinds] == [(3, 0, 2, 6)]
-    assert outlook(Options(queue="main.q", cores=2), ClusterInfo(queues=(main,)), "alice").wait == (
+    assert outlook(Options(queue="main.q", cores=2), Offer(queues=(main,)), "alice").wait == (
         "May have to wait: 0 of 3 nodes are idle, 2 more are in use but have room, 1 job waits already (estimate)")
 
 
