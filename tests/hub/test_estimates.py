@@ -147,6 +147,7 @@ def test_what_slurm_refuses_of_one_field_is_said_beside_it_and_may_be_started(hu
         page.wait_for_selector(f"#hpc-account-error:has-text('{said}')", timeout=60000)
         page.click("#spawn_form [type=submit]")
         page.wait_for_url(lambda url: "/hub/spawn/" not in url, timeout=60000)
+    hub.clean()
 
 
 def test_cards_say_what_they_cost_and_whether_they_wait(hub, browser):
