@@ -73,8 +73,7 @@
     const queue = controls.find((control) => control.name === "queue");
     for (const row of root.querySelectorAll(".hpc-free [data-queue]")) {
       const mine = queue && (read(queue) ? read(queue) === row.dataset.queue : "default" in row.dataset);
-      if (mine) row.setAttribute("aria-current", "true");
-      else row.removeAttribute("aria-current");
+      row.setAttribute("aria-current", Boolean(mine));
     }
   }
 
@@ -91,9 +90,8 @@
 
   // A box that is not ticked says so where it would be without a word: by the preset, or by the site.
   function meant(control) {
-    const { values: preset } = chosen() || { values: {} };
-    const ticked = control.type === "checkbox" && (preset[control.name] || rules.ticked.includes(control.name));
-    return read(control) || (ticked ? "off" : "");
+    const ticked = (chosen() || { values: {} }).values[control.name] || rules.ticked.includes(control.name);
+    return read(control) || (ticked && control.type === "checkbox" ? "off" : "");
   }
 
   function values() {
@@ -145,8 +143,7 @@
     for (const control of controls) {
       const error = note(control, "error");
       // What the page came with says more, such as the batch system's refusal, until something is changed.
-      const message = (!touched && error.textContent) || answer.errors[control.name]
-        || (answer.refused || {})[control.name] || "";
+      const message = (!touched && error.textContent) || { ...answer.refused, ...answer.errors }[control.name] || "";
       error.textContent = message;
       error.hidden = !message;
       control.classList.toggle("is-invalid", Boolean(message));
