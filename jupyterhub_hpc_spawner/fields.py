@@ -90,6 +90,11 @@ def environment(value):
     return directory(value) if value.startswith(("/", "~")) else name(value)
 
 
+def is_on(value):
+    """Whether a box is ticked for what a form, a link or a preset has of it, which may be anything."""
+    return str(value).lower() in ("true", "on", "1", "yes")
+
+
 def flag(value):
     words = {"true": True, "on": True, "1": True, "yes": True, "false": False, "off": False, "0": False, "no": False}
     value = words.get(value.lower(), value) if isinstance(value, str) else value

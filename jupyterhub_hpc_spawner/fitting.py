@@ -20,7 +20,7 @@ def fitting(info, queue=None, node_type=None, account=None):
     """{field: values} that go with these, of the fields of which that is known."""
     queues = candidates(info, queue)
     found = {}
-    if queues and all(each.kinds or each.features for each in queues):
+    if queues and all(each.kinds or each.features for each in queues) and any(each.features for each in info.queues):
         found["node_type"] = {name for each in queues for name in each.features}
     if any(each.gpus for each in info.queues):
         found["gpu_type"] = {name for each in queues for name in _gpus(each, node_type)}

@@ -3,10 +3,11 @@ import json
 from dataclasses import dataclass, replace
 
 from .errors import HPCSpawnerError
+from .fields import is_on
 from .form_data import SHOWN, rules
 from .limits import most_generous, write
 from .model import Choice
-from .node_facts import node_facts
+from .node_facts import free_now, node_facts
 from .options import Options, parse_options
 from .outlook import balance, brief, summary
 
@@ -79,8 +80,10 @@ def render(templates, policy, info, values, errors, static=None, preview="", sou
     controls = list(_controls(policy, info, values, errors))
     presets = _presets(policy, info, values, FRONT[source])
     shown = {control.name for control in controls} | ({"profile"} if presets else set())
+    free, more_queues = free_now(info)
     page = templates.get_template("form/form.html.j2").render(
-        presets=presets, preset_error=errors.get("profile", ""), themes=_themes(controls, bool(presets)),
+        presets=presets, preset_error=errors.get("profile", ""), free=free, more_queues=more_queues,
+        themes=_themes(controls, bool(presets)),
         other_errors={name: text for name, text in errors.items() if name not in shown},
         first_error=next((control.name for control in controls if control.error), None),
         rules=rules(policy, info), static=static, preview=preview, as_shown=(SHOWN, _as_shown(controls, presets)),
@@ -162,7 +165,7 @@ def _controls(policy, info, values, errors):
 
 def _shown(value, kind):
     if kind == "checkbox":
-        return "on" if str(value).lower() in ("true", "on", "1", "yes") else ""
+        return "on" if is_on(value) else ""
     return str(value) if isinstance(value, (str, int)) else ""
 
 

@@ -6,21 +6,26 @@ It comes from the same functions that the answer is checked with; the browser on
 import json
 
 from .errors import OptionErrors
+from .fields import is_on
 from .fitting import candidates, fitting
 from .limits import limits, write
 from .options import Options, parse_options
 
+# Options that are boxes.
+_BOXES = tuple(name for name, field in Options.model_fields.items() if field.default is False)
 _FOLLOWED = ("queue", "node_type", "gpu_type", "account")
 # The hidden field of a browser without scripts: what the other fields held when the form was shown, as JSON.
 SHOWN = "as_shown"
 
 
 def rules(policy, info):
-    """``presets`` by name: what they fill in and what they fix; ``titles`` by field and value, where they differ."""
+    """``presets`` by name: what they fill in and what they fix; ``titles`` by field and value, where they differ;
+    ``ticked``: the boxes that the site ticks."""
     titles = {field: {value: choice.title for value, choice in choices.items() if choice.title != value}
               for field, choices in info.choices.items()}
     return {"titles": {field: found for field, found in titles.items() if found},
-            "presets": {name: {"values": {key: _text(value) for key, value in profile.options.items()},
+            "ticked": [name for name in _BOXES if is_on(policy.defaults.get(name))],
+            "presets": {name: {"values": {key: _text(key, value) for key, value in profile.options.items()},
                                "lock": list(profile.lock)} for name, profile in policy.profiles.items()}}
 
 
@@ -72,8 +77,7 @@ def counted(values):
     if shown is None:
         return values
     sent = {name: value for name, value in values.items() if name != SHOWN}
-    unticked = {name: "off" for name, field in Options.model_fields.items()
-                if field.default is False and shown.get(name) == "on" and name not in sent}
+    unticked = {name: "off" for name in _BOXES if shown.get(name) == "on" and name not in sent}
     if sent.get("profile", "") not in ("", shown.get("profile", "")):
         sent = {name: value for name, value in sent.items() if name == "profile" or value != shown.get(name)}
     return {**sent, **unticked}
@@ -92,8 +96,8 @@ def _word(value):
     return value if isinstance(value, str) and value else None
 
 
-def _text(value):
+def _text(name, value):
     """As the field takes it: a number is minutes there, or megabytes, as it is in the site's configuration."""
-    if isinstance(value, bool):
-        return "on" if value else ""
+    if name in _BOXES:
+        return "on" if is_on(value) else ""
     return str(value)

@@ -63,7 +63,8 @@ class Completed:
 
 @dataclass(frozen=True)
 class NodeKind:
-    """Nodes of a queue that are alike; ``features`` are the node types by which they can be asked for."""
+    """Nodes of a queue that are alike; ``features`` are the node types by which they can be asked for. Of ``total``
+    nodes ``idle`` have no job, and ``partly`` have some cores left, ``free`` of them together."""
 
     features: tuple[str, ...] = ()
     cores: int | None = None
@@ -71,6 +72,8 @@ class NodeKind:
     gpus: Mapping[str, int] = field(default_factory=dict)
     total: int = 0
     idle: int = 0
+    partly: int = 0
+    free: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,10 @@ class Queue:
     """One queue (Slurm: partition) and its limits; times in seconds, memory in bytes, counts per node.
 
     None means that there is no limit, or that the batch system does not tell. ``cores``, ``memory``, ``gpus`` and
-    ``features`` are of all its nodes together; ``kinds`` tells them apart, where the batch system does. ``users``,
-    ``groups``, ``accounts`` and ``qos`` are those that may use it, or with ``-`` in front may not; () means all.
+    ``features`` are of all its nodes together; ``kinds`` tells them apart, where the batch system does. Of
+    ``all_cores`` of its nodes together ``free_cores`` have no job; ``waiting`` is the number of jobs that wait for
+    their turn. ``users``, ``groups``, ``accounts`` and ``qos`` are those that may use it, or with ``-`` in front may
+    not; () means all. Among ``users`` may be groups with ``@`` in front.
     """
 
     name: str
@@ -95,6 +100,9 @@ class Queue:
     gpus: Mapping[str, int] = field(default_factory=dict)
     features: tuple[str, ...] = ()
     kinds: tuple[NodeKind, ...] = ()
+    free_cores: int | None = None
+    all_cores: int | None = None
+    waiting: int | None = None
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()

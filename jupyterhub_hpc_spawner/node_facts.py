@@ -1,9 +1,34 @@
-"""What the form says of types of nodes and of GPUs: how many nodes are idle, and what one of them has."""
+"""What the form says of queues, and of types of nodes and of GPUs: what is free now, and what one node has."""
+from dataclasses import dataclass
 from functools import partial
 
 from .units import format_memory
 
 _GIB = 1024 ** 3
+# More queues than this are looked for in the list of the field.
+_AT_A_GLANCE = 8
+
+
+@dataclass(frozen=True)
+class Free:
+    """A queue in a line: what is free now. None: the batch system does not tell."""
+
+    name: str
+    title: str
+    default: bool
+    nodes: int
+    all_nodes: int
+    cores: int | None
+    all_cores: int | None
+    waiting: int | None
+
+
+def free_now(info):
+    """(Free of the first queues that are offered, how many more there are), of those with nodes."""
+    queues = [queue for queue in info.queues if queue.total_nodes and queue.name in info.choices.get("queue", {})]
+    return (tuple(Free(queue.name, info.title("queue", queue.name), queue.default, queue.idle_nodes, queue.total_nodes,
+                       queue.free_cores if queue.all_cores else None, queue.all_cores, queue.waiting)
+                  for queue in queues[:_AT_A_GLANCE]), max(0, len(queues) - _AT_A_GLANCE))
 
 
 def node_facts(info):

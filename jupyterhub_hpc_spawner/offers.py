@@ -175,8 +175,23 @@ def _may_use(queue, info, user, groups):
 
 
 def _invited(place, info, user, groups):
-    return (admits(place.users, {user} if user else None) and admits(place.groups, groups)
+    return (_lets_in(place.users, user, groups) and admits(place.groups, groups)
             and admits(place.accounts, info.accounts.get(user) or None))
+
+
+def _lets_in(entries, user, groups):
+    """The same of users, and among them of groups with ``@`` in front: who is kept out by one name is out."""
+    if not user or groups is None and with_groups(entries):
+        return True
+    names = {user, *(f"@{group}" for group in groups or ())}
+    out = {f"-{name}" for name in names} & set(entries)
+    words = {entry.removeprefix("+") for entry in entries if not entry.startswith("-")}
+    return not out and (not words or bool(words & names))
+
+
+def with_groups(entries):
+    """Whether there are groups among these users."""
+    return any(entry.lstrip("+-").startswith("@") for entry in entries)
 
 
 def _closed(info, user, groups, now):

@@ -2,7 +2,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from .fitting import kinds
+from .fields import is_on
+from .fitting import candidates, kinds
 from .limits import write
 from .units import format_span
 
@@ -26,7 +27,7 @@ def summary(values):
         number = str(values.get(name) or (name == "nodes" and "1") or "")
         words += [f"{number} {unit}" + "s" * (number != "1")] if number else []
     words += [_typed(name, values[name]) for name in ("memory", "walltime") if values.get(name)]
-    words += [title for name, title in (("dask", "Dask"), ("ipyparallel", "IPyParallel")) if _on(values.get(name))]
+    words += [title for name, title in (("dask", "Dask"), ("ipyparallel", "IPyParallel")) if is_on(values.get(name))]
     return ", ".join(words)
 
 
@@ -69,21 +70,38 @@ def price(options, info, details=True):
 
 def wait(options, info, details=True):
     """Whether there are idle nodes of the wanted kind for it now, "" where the cluster does not tell."""
-    queue = info.queue(options.queue)
-    idle, total = _idle_nodes(options, queue) if queue else (0, 0)
+    queues = [queue for queue in candidates(info, options.queue)
+              if not options.walltime or (queue.max_walltime or options.walltime) >= options.walltime]
+    found = [(*_nodes_for(options, queue), queue) for queue in queues]
+    idle, partly, total, queue = max(found, key=lambda each: (min(each[0] + each[1], options.nodes), each[2]),
+                                     default=(0, 0, 0, None))
     if not total:
         return ""
-    start = "Should start at once" if idle >= options.nodes else "Will wait for nodes"
+    enough = idle + partly >= options.nodes
+    start = "Will wait for nodes" if not enough else "May have to wait" if queue.waiting else "Should start at once"
     such = "such nodes" if total < queue.total_nodes else "nodes"
-    return f"{start}{f': {idle} of {total} {such} are idle' if details else ''} (estimate)"
+    where = f" in {info.title('queue', queue.name)}" if len(queues) > 1 else ""
+    words = [f"{idle} of {total} {such} are idle{where}",
+             partly and f"{partly} more {'is in use but has' if partly == 1 else 'are in use but have'} room",
+             queue.waiting and f"{queue.waiting} {'job waits' if queue.waiting == 1 else 'jobs wait'} already"]
+    return f"{start}{': ' + ', '.join(filter(None, words)) if details else ''} (estimate)"
 
 
-def _idle_nodes(options, queue):
-    """(idle, all) of the queue's nodes that could run it, of all its nodes where these are not told apart."""
+def _nodes_for(options, queue):
+    """(idle, with room, all) of the nodes that could run it, of all the queue's where these are not told apart."""
     if not any(kind.total for kind in queue.kinds):
-        return queue.idle_nodes, queue.total_nodes
+        return queue.idle_nodes, 0, queue.total_nodes
     fit = [kind for kind in kinds(queue, options.node_type, options.gpu_type) if _holds(kind, options)]
-    return sum(kind.idle for kind in fit), sum(kind.total for kind in fit)
+    return tuple(map(sum, zip(*((kind.idle, _with_room(kind, options), kind.total) for kind in fit)))) or (0, 0, 0)
+
+
+def _with_room(kind, options):
+    """Of the nodes in use at least so many have enough cores left, however those are spread over them; of memory and
+    GPUs nobody tells what is left."""
+    wanted = options.cores or 1
+    if options.memory or options.gpus or options.gpu_type or not kind.partly or wanted >= (kind.cores or 0):
+        return 0
+    return max(0, -(-(kind.free - kind.partly * (wanted - 1)) // (kind.cores - wanted)))
 
 
 def _holds(kind, options):
@@ -125,10 +143,6 @@ def _seconds(options, queue):
 
 def _typed(name, value):
     return write(name, value) if isinstance(value, int) else str(value)
-
-
-def _on(value):
-    return str(value).lower() in ("true", "on", "1", "yes")
 
 
 def _hours(number, unit):

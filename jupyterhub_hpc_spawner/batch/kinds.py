@@ -3,6 +3,8 @@ from dataclasses import replace
 
 from ..model import NodeKind
 
+_COUNTED = ("total", "idle", "partly", "free")
+
 
 def of_queue(nodes):
     """The fields of a Queue that sum up these nodes (NodeKinds, each of one node or of several)."""
@@ -12,6 +14,8 @@ def of_queue(nodes):
             gpus[name] = max(gpus.get(name, 0), count)
     return {"cores": max((node.cores or 0 for node in nodes), default=0) or None,
             "memory": max((node.memory or 0 for node in nodes), default=0) or None, "gpus": gpus,
+            "free_cores": sum((node.cores or 0) * node.idle + node.free for node in nodes),
+            "all_cores": sum((node.cores or 0) * node.total for node in nodes) or None,
             "features": tuple(dict.fromkeys(name for node in nodes for name in node.features)), "kinds": _joined(nodes)}
 
 
@@ -21,5 +25,5 @@ def _joined(nodes):
     for node in nodes:
         key = (node.features, node.cores, node.memory, tuple(sorted(node.gpus.items())))
         known = found.get(key, NodeKind())
-        found[key] = replace(node, total=known.total + node.total, idle=known.idle + node.idle)
+        found[key] = replace(node, **{name: getattr(known, name) + getattr(node, name) for name in _COUNTED})
     return tuple(found.values())

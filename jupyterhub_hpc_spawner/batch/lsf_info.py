@@ -2,8 +2,9 @@
 import re
 
 from ..errors import ParseError
-from ..model import ClusterInfo, Queue
+from ..model import ClusterInfo, NodeKind, Queue
 from ..units import UnitError, parse_memory
+from .kinds import of_queue
 
 # What begins a reason (bjobs -p), in plain words; most others are plain enough.
 REASONS = {
@@ -73,21 +74,31 @@ def _table(completed, *names):
 
 def _queue(text, slots, hosts):
     name, _, text = text.partition("\n")
-    status = re.search(r"^ *PRIO +NICE +STATUS.*\n *\S+ +\S+ +(\S+)", text, re.MULTILINE)
+    table = re.search(r"^( *PRIO +NICE +STATUS.*)\n(.*)", text, re.MULTILINE)
+    now = dict(zip(table[1].split(), table[2].split())) if table else {}
     # Only where there are default limits, the others have a title.
     first, default, rest = text.partition("DEFAULT LIMITS:")
     default_limits, _, limits = rest.partition("MAXIMUM LIMITS:") if default else ("", "", first)
     members = _members(text, slots)
-    rows = [slots[host] for host in members]
-    memory = [_memory(hosts[host]["maxmem"]) for host in members if host in hosts]
+    kinds = [_kind(slots[host], hosts.get(host, {})) for host in members]
     return Queue(
-        name=name.strip(), default="This is the default queue." in text, up=bool(status) and status[1] == "Open:Active",
+        name=name.strip(), default="This is the default queue." in text, up=now.get("STATUS") == "Open:Active",
         max_walltime=_run_limit(limits), default_walltime=_run_limit(default_limits),
-        max_nodes=len(rows) or None, total_nodes=len(rows),
-        idle_nodes=sum(row["STATUS"] == "ok" and row["NJOBS"] == "0" for row in rows),
-        cores=max((int(row["MAX"]) for row in rows if row["MAX"].isascii() and row["MAX"].isdigit()), default=None),
-        memory=max(memory, default=0) or None,
+        max_nodes=len(kinds) or None, total_nodes=len(kinds), idle_nodes=sum(kind.idle for kind in kinds),
+        waiting=_number(now.get("PEND", "")), **of_queue(kinds),
     )
+
+
+def _kind(row, host):
+    """Without a number of slots (MAX) nobody knows what is left of them."""
+    slots, used, takes_jobs = _number(row["MAX"]), _number(row["NJOBS"]), row["STATUS"] == "ok"
+    left = max(0, (slots or 0) - (used or 0)) if used and takes_jobs else 0
+    return NodeKind(cores=slots, memory=_memory(host.get("maxmem", "")) or None, total=1,
+                    idle=int(takes_jobs and used == 0), partly=int(left > 0), free=left)
+
+
+def _number(text):
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def _members(text, slots):

@@ -1,5 +1,6 @@
 """What PBS tells of its queues, nodes and reservations, for the form."""
 import json
+import re
 from datetime import datetime, timezone
 
 from ..errors import ParseError
@@ -52,19 +53,28 @@ def _queue(name, queue, nodes, default, gpu_resource, gpu_type_resource):
         name=name, default=default, up=queue.get("enabled") == "True" and queue.get("started") == "True",
         max_walltime=_seconds(limits.get("walltime")), default_walltime=_seconds(defaults.get("walltime")),
         max_nodes=min(most, default=None), total_nodes=len(nodes),
-        idle_nodes=sum(node.idle for node in there), **of_queue(there),
+        idle_nodes=sum(node.idle for node in there), waiting=queued(queue.get("state_count")), **of_queue(there),
         users=allowed(queue, "user"), groups=allowed(queue, "group"),
     )
 
 
 def _kind(node, gpu_resource, gpu_type_resource):
-    has = _resources(node, "resources_available")
-    gpus = _number(has.get(gpu_resource))
+    has, used = _resources(node, "resources_available"), _resources(node, "resources_assigned")
+    gpus, cores = _number(has.get(gpu_resource)), _number(has.get("ncpus"))
+    idle = node.get("state") == "free" and not node.get("jobs")
+    # Nodes with all cores taken are not "free".
+    left = max(0, (cores or 0) - (_number(used.get("ncpus")) or 0)) if node.get("state") == "free" and not idle else 0
     return NodeKind(
         features=tuple(sorted(key for key, value in has.items() if value == "True" and key not in _BUILT_IN)),
-        cores=_number(has.get("ncpus")), memory=_bytes(has.get("mem")),
+        cores=cores, memory=_bytes(has.get("mem")),
         gpus={str(has.get(gpu_type_resource, "")): gpus} if gpus else {},
-        total=1, idle=int(node.get("state") == "free" and not node.get("jobs")))
+        total=1, idle=int(idle), partly=int(left > 0), free=left)
+
+
+def queued(counts):
+    """The waiting jobs of ``Transit:0 Queued:2 Held:0 …``, without the held; None where it does not say."""
+    found = re.search(r"\bQueued:(\d+)", str(counts or ""))
+    return int(found[1]) if found else None
 
 
 def allowed(queue, kind):

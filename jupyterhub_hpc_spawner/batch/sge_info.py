@@ -1,11 +1,20 @@
-"""What Grid Engine tells of its queues and hosts, for the form: ``qstat -F``, an entry for each queue on each host."""
+"""What Grid Engine tells of its queues and hosts, for the form: ``qstat -F``, an entry for each queue on each host; and
+who may use a queue: ``qconf``, where lists of users and of ``@groups`` have names.
+"""
+import re
 from xml.etree import ElementTree
 
 from ..errors import ParseError
-from ..model import ClusterInfo, Queue
+from ..model import ClusterInfo, NodeKind, Queue
 from ..units import UnitError, parse_memory, parse_walltime
+from .kinds import of_queue
 
-COMMANDS = {"queues": ["qstat", "-F", "h_rt,mem_total", "-xml"]}
+COMMANDS = {
+    "queues": ["qstat", "-F", "h_rt,mem_total", "-u", "*", "-xml"],
+    "queues-configuration": ["qconf", "-sq", "*"],
+    # All of them: qconf wants their names, and has no pattern for that.
+    "usersets": ["/bin/sh", "-c", 'for name in $(qconf -sul); do qconf -su "$name"; done'],
+}
 # qstat(1): what is free of GPUs is told and not what there is; projects and reservations are not told in bulk.
 _UNTOLD = frozenset({"account", "reservation", "gpus", "gpu_type"})
 
@@ -23,18 +32,61 @@ def parse(answers):
         queue, at, host = entry.findtext("name", "").partition("@")
         if at and host:
             instances.setdefault(queue, []).append(entry)
-    return ClusterInfo(queues=tuple(_queue(name, found) for name, found in instances.items()), untold=_UNTOLD)
+    # Waiting jobs belong to no queue yet: those of all count for each.
+    waiting = sum(job.findtext("state") == "qw" for job in root.iter("job_list"))
+    users = _users(answers)
+    return ClusterInfo(queues=tuple(_queue(name, found, waiting, users.get(name, ()))
+                                    for name, found in instances.items()), untold=_UNTOLD)
 
 
-def _queue(name, instances):
-    up = [entry for entry in instances if not set(entry.findtext("state", "")) & set("acdCDEosuAS")]
+def _users(answers):
+    """{queue: those that may use it, see ``model.Queue``}; of a queue whose lists differ by host nobody is kept out."""
+    if not {"queues-configuration", "usersets"} <= answers.keys():
+        return {}
+    sets = {entry["name"]: re.split("[, ]+", entry.get("entries", ""))
+            for entry in _records(answers["usersets"], "name")}
+    found = {}
+    for queue in _records(answers["queues-configuration"], "qname"):
+        lists = [(sign, name) for sign, key in (("", "user_lists"), ("-", "xuser_lists"))
+                 for name in queue.get(key, "NONE").split() if name != "NONE"]
+        # A set without users has the entry NONE, and so lets nobody in.
+        if all(name in sets for _, name in lists):
+            found[queue["qname"]] = tuple(sign + user for sign, name in lists for user in sets[name])
+    return found
+
+
+def _records(completed, first):
+    """Lines of a key and its value as dicts, each from its ``first`` key on; a value may go on after a backslash."""
+    records = []
+    for line in re.sub(r"\\\n\s*", " ", completed.stdout).splitlines():
+        key, _, value = line.partition(" ")
+        if key == first:
+            records.append({})
+        if records:
+            records[-1][key] = value.strip()
+    return records
+
+
+def _queue(name, instances, waiting, users):
     limits = [_seconds(_resource(entry, "h_rt")) for entry in instances]
+    kinds = list(map(_kind, instances))
     return Queue(
-        name=name, up=bool(up), max_walltime=None if None in limits else max(limits), max_nodes=len(instances),
-        total_nodes=len(instances), idle_nodes=sum(_number(entry, "slots_used") == 0 for entry in up),
-        cores=max((_number(entry, "slots_total") for entry in instances), default=0) or None,
-        memory=max((_bytes(_resource(entry, "mem_total")) for entry in instances), default=0) or None,
+        name=name, up=any(map(_takes_jobs, instances)), max_walltime=None if None in limits else max(limits),
+        max_nodes=len(instances), total_nodes=len(instances), idle_nodes=sum(kind.idle for kind in kinds),
+        waiting=waiting, users=users, **of_queue(kinds),
     )
+
+
+def _takes_jobs(entry):
+    return not set(entry.findtext("state", "")) & set("acdCDEosuAS")
+
+
+def _kind(entry):
+    """The queue's slots on one host; another queue may use the same host."""
+    slots, used = _number(entry, "slots_total"), _number(entry, "slots_used")
+    left = slots - used if used and _takes_jobs(entry) else 0
+    return NodeKind(cores=slots or None, memory=_bytes(_resource(entry, "mem_total")) or None, total=1,
+                    idle=int(not used and _takes_jobs(entry)), partly=int(left > 0), free=max(left, 0))
 
 
 def _number(entry, name):

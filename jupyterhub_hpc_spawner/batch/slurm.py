@@ -5,6 +5,7 @@ Slurm's releases then do not matter. Nothing is asked for that a user chose, suc
 breaks and separators, and could so speak for another job.
 """
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import ClassVar
@@ -127,12 +128,7 @@ class Slurm:
         return ["squeue", "-h", "-a", "-t", "all", "-o", SEP.join(_STATUS_FIELDS)]
 
     def parse_status(self, completed):
-        require_success(completed)
-        if completed.stderr.strip().startswith("slurm_load_jobs error"):
-            raise QueryError(completed.stderr.strip()[:500])
-        rows = [line.split(SEP) for line in completed.stdout.split("\n") if line]
-        if any(len(row) != len(_STATUS_FIELDS) for row in rows):
-            raise ParseError("a line without the requested fields", completed)
+        rows = _rows(completed)
         line = places(filter(None, map(_in_line, rows)))
         return {row[0]: _status(*row[1:7], *line.get(row[0], (row[7], None))) for row in rows}
 
@@ -144,10 +140,14 @@ class Slurm:
             require_success(completed)
 
     def info_commands(self):
-        return slurm_info.COMMANDS
+        waiting = ["squeue", "-h", "-a", "-t", "PENDING", "-o", SEP.join(_STATUS_FIELDS)]
+        return {**slurm_info.COMMANDS, "waiting": waiting}
 
     def parse_info(self, answers):
-        return slurm_info.parse(answers)
+        if "waiting" not in answers:
+            return slurm_info.parse(answers)
+        waiting = filter(None, map(_in_line, _rows(answers["waiting"])))
+        return slurm_info.parse(answers, Counter(queue for _, _, queues in waiting for queue in queues))
 
     def remote_run(self, request):
         return [*_STEP, f"--nodes={request.nodes}", f"--ntasks={request.nodes}", "--ntasks-per-node=1"]
@@ -159,6 +159,17 @@ class Slurm:
 
     def unsupported(self):
         return frozenset()
+
+
+def _rows(completed):
+    """squeue's lines, each a list of _STATUS_FIELDS."""
+    require_success(completed)
+    if completed.stderr.strip().startswith("slurm_load_jobs error"):
+        raise QueryError(completed.stderr.strip()[:500])
+    rows = [line.split(SEP) for line in completed.stdout.split("\n") if line]
+    if any(len(row) != len(_STATUS_FIELDS) for row in rows):
+        raise ParseError("a line without the requested fields", completed)
+    return rows
 
 
 def _in_line(row):

@@ -1,5 +1,6 @@
 """What Slurm tells of its partitions, accounts and reservations, for the form: sinfo(1), scontrol(1), sacctmgr(1)."""
 import re
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from ..errors import ParseError
@@ -9,7 +10,7 @@ from . import slurm_shares
 from .kinds import of_queue
 
 SEP = "\x1f"
-_QUEUE_FIELDS = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%s")
+_QUEUE_FIELDS = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%C")
 COMMANDS = {
     "queues": ["sinfo", "-h", "-a", "-o", SEP.join(_QUEUE_FIELDS)],
     "partitions": ["scontrol", "show", "partition", "-o"],
@@ -19,12 +20,12 @@ COMMANDS = {
 }
 
 
-def parse(answers):
-    """ClusterInfo of those of COMMANDS that answered."""
+def parse(answers, waiting=None):
+    """ClusterInfo of those of COMMANDS that answered; ``waiting`` are numbers of jobs by partition, where known."""
     associations = _associations(answers["accounts"]) if "accounts" in answers else {}
     details = _records(answers["partitions"], "PartitionName") if "partitions" in answers else {}
     return ClusterInfo(
-        queues=_queues(answers["queues"], details) if "queues" in answers else (),
+        queues=_queues(answers["queues"], details, waiting) if "queues" in answers else (),
         accounts=_of_all(associations, lambda row: [row.account]),
         qos=_of_all(associations, lambda row: row.qos),
         associations=associations,
@@ -75,20 +76,28 @@ def _records(completed, key):
     return records
 
 
-def _queues(completed, details):
+def _queues(completed, details, waiting):
     """One Queue a partition: sinfo prints a line for each kind of node in each state."""
     found = {}
     for line in filter(None, completed.stdout.split("\n")):
         fields = line.split(SEP)
         if len(fields) != len(_QUEUE_FIELDS) or not fields[3].isdecimal():
             raise ParseError("a line without the requested fields", completed)
-        name, up, limit, nodes, state, cores, memory, features, gres, _ = fields
+        name, up, limit, nodes, state, cores, memory, features, gres, use = fields
         _, _, rows = found.setdefault(name, (up == "up", duration(limit), []))
         rows.append(NodeKind(
             features=tuple(word for word in features.split(",") if word and word != "(null)"), cores=_number(cores),
             memory=(_number(memory) or 0) * 1024 ** 2 or None, gpus=parse_gres(gres), total=int(nodes),
-            idle=int(nodes) if state.rstrip("*~#!%$@^-") == "idle" else 0))
-    return tuple(_queue(name, *row, details.get(name, {})) for name, row in found.items())
+            **_use(state.rstrip("*~#!%$@^-"), int(nodes), use)))
+    return tuple(replace(_queue(name, *row, details.get(name, {})), waiting=None if waiting is None else waiting[name])
+                 for name, row in found.items())
+
+
+def _use(state, nodes, cores):
+    """Of nodes in this state; ``cores`` are those of all, as allocated/idle/other/total."""
+    free = re.fullmatch(r"\d+/(\d+)/\d+/\d+", cores)
+    partly = nodes if state == "mixed" and free and int(free[1]) else 0
+    return {"idle": nodes if state == "idle" else 0, "partly": partly, "free": int(free[1]) if partly else 0}
 
 
 def _queue(name, up, limit, nodes, detail):

@@ -4,7 +4,7 @@ import re
 from ..model import ClusterInfo, NodeKind, Queue
 from ..units import UnitError, parse_memory, parse_walltime
 from .kinds import of_queue
-from .pbs_info import allowed
+from .pbs_info import allowed, queued
 
 # A kind of GPU is a property of nodes, like a node type.
 _UNTOLD = frozenset({"account", "qos", "reservation", "gpu_type"})
@@ -43,17 +43,24 @@ def _queue(name, fields, nodes, default):
         max_walltime=_seconds(fields.get("resources_max.walltime", "")),
         default_walltime=_seconds(fields.get("resources_default.walltime", "")),
         max_nodes=min(filter(None, (limit, len(there))), default=None), total_nodes=len(there),
-        idle_nodes=sum(kind.idle for kind in up), **of_queue(up),
+        idle_nodes=sum(kind.idle for kind in up), waiting=queued(fields.get("state_count")), **of_queue(up),
         users=allowed(fields, "user"), groups=allowed(fields, "group"),
     )
 
 
 def _kind(node):
-    gpus = _number(node.findtext("gpus"))
+    gpus, cores = _number(node.findtext("gpus")), _number(node.findtext("np"))
+    takes_jobs, used = node.findtext("state") == "free", _used(node)
+    left = max(0, (cores or 0) - used) if used and takes_jobs else 0
     return NodeKind(
-        features=tuple(_properties(node)), cores=_number(node.findtext("np")), memory=_memory(node) or None,
-        gpus={"": gpus} if gpus else {}, total=1,
-        idle=int(node.findtext("state") == "free" and not node.findtext("jobs")))
+        features=tuple(_properties(node)), cores=cores, memory=_memory(node) or None,
+        gpus={"": gpus} if gpus else {}, total=1, idle=int(takes_jobs and not used), partly=int(left > 0), free=left)
+
+
+def _used(node):
+    """Cores with a job: ``0-1/18.server,3/19.server``."""
+    jobs = re.findall(r"(?:^|,) *(\d+)(?:-(\d+))?/", node.findtext("jobs", ""))
+    return sum(int(last or first) - int(first) + 1 for first, last in jobs)
 
 
 def _properties(node):

@@ -12,6 +12,7 @@ from . import credentials
 from .extra import jobs_of
 
 MAX_BODY = 8192
+RuntimeName = Literal["dask", "ipyparallel"]
 
 
 class Proof(BaseModel):
@@ -26,10 +27,12 @@ class Proof(BaseModel):
 class Report(Proof):
     """All that a job can say. Nothing else is accepted, and none of it names a setting."""
 
-    phase: Literal["started", "listening", "failed", "ended"]
+    phase: Literal["started", "listening", "runtimes", "failed", "ended"]
     address: IPv4Address | IPv6Address
     port: Annotated[int, Field(ge=1, le=65535)] = 0
     message: Annotated[str, Field(max_length=1000)] = ""
+    runtimes: dict[RuntimeName, Literal["running", "failed"]] = {}
+    seconds: Annotated[float, Field(ge=0, le=10 ** 6)] = 0
 
 
 Count = Annotated[int, Field(ge=1, le=10000)]
@@ -39,7 +42,7 @@ Seconds = Annotated[float, Field(gt=0, le=10 ** 9)]
 class Wish(Proof):
     """An extra job. ``options`` are the vocabulary's and checked where all options are; counts are per node."""
 
-    runtime: Literal["dask", "ipyparallel"]
+    runtime: RuntimeName
     options: Annotated[dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=200)] | int | None],
                        Field(max_length=20)] = {}
     name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,60})?$")] = ""

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from ..errors import OptionErrors
 from ..form_data import from_link
 from ..model import ClusterInfo
-from ..offers import offer
+from ..offers import offer, with_groups
 from . import private
 
 PATIENCE = 2
@@ -23,7 +23,7 @@ def offer_of(spawner):
 async def look(spawner, patience=PATIENCE):
     """Have the cluster known: waits only for its very first answer, and for that ``patience`` seconds."""
     info = await spawner.cluster.known_info(patience) if spawner.discover else ClusterInfo()
-    if any(each.groups for each in (*info.queues, *info.reservations)):
+    if any(each.groups or with_groups(each.users) for each in (*info.queues, *info.reservations)):
         spawner.user_groups = await _groups_of(spawner.user.name)
 
 

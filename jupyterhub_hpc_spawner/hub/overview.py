@@ -6,7 +6,7 @@ from urllib.parse import quote
 from ..model import JobState
 from ..units import format_span
 from . import ending, private
-from .session import local
+from .session import local, started
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def _runs(session, status):
     job, nodes = f"Job {session.state.job_id}", status.nodes or status.host or session.state.address
     if status.state == JobState.SUSPENDED:
         return f"{job} on {nodes} is suspended by the batch system."
-    return f"{job} runs on {nodes}." if nodes else f"{job} runs."
+    return " ".join(filter(None, [f"{job} runs on {nodes}." if nodes else f"{job} runs.",
+                                  started(session.state.runtimes)]))
 
 
 def _time_left(status, asked):

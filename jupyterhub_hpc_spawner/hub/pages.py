@@ -17,6 +17,7 @@ from ..errors import ConfigError, OptionErrors
 from ..form_data import follow
 from ..outlook import by_estimate, outlook
 from . import ending, estimates, offering, overview, private
+from .failures import field_of
 
 TEMPLATES = Path(files("jupyterhub_hpc_spawner.templates"))
 STATIC = TEMPLATES / "static"
@@ -97,12 +98,15 @@ class PreviewHandler(apihandlers.APIHandler):
 
 
 def _preview(spawner, info, options):
-    """What is known of the request now; ``asking``: more may be known if one asks again in a moment."""
+    """What is known of the request now; ``asking``: more may be known if one asks again in a moment. ``refused`` is by
+    field: the batch system would not start it now, and may be asked to all the same."""
     found = outlook(options, info, spawner.user.name)
     estimate, asking = estimates.look(spawner, options)
+    field = field_of(estimate.refusal) if estimate else ""
     if estimate is not None:
         found = by_estimate(found, estimate, spawner.cluster.system.title, datetime.now(timezone.utc))
-    return {"errors": {}, **asdict(found), "start": found.start and found.start.timestamp(), "asking": asking}
+    return {"errors": {}, "refused": {field: found.problem} if field else {}, **asdict(found),
+            "start": found.start and found.start.timestamp(), "asking": asking}
 
 
 class CancelHandler(UserServerAPIHandler):

@@ -6,14 +6,14 @@ import time
 from dataclasses import asdict, dataclass, field
 
 from ..model import JobState
+from ..runtimes import RUNTIMES
 from . import credentials, metrics
 from .commands import first_of
 from .failures import StartFailed
 
-PHASES = ("started", "listening", "failed", "ended")
 LOG_LINES = 30
 # What stays true of a step whatever is told of it next.
-KEPT = ("nodes", "runtimes")
+KEPT = ("nodes", "runtimes", "beside")
 
 
 @dataclass
@@ -31,7 +31,8 @@ class ExtraJob:
 @dataclass
 class SessionState:
     """What outlives a restart of the Hub; no secret, only the digest of one. ``goodbye``: why the job says it ends;
-    ``stopping``: the user has asked for its end; ``token``: the number of its server's token in the Hub's database."""
+    ``stopping``: the user has asked for its end; ``token``: the number of its server's token in the Hub's database;
+    ``runtimes``: {name: state} of how their first start went, once the job has said it."""
 
     name: str
     directory: str
@@ -47,6 +48,7 @@ class SessionState:
     extra: list = field(default_factory=list)
     times: dict = field(default_factory=dict)
     token: int = 0
+    runtimes: dict = field(default_factory=dict)
 
 
 def new_name():
@@ -145,13 +147,29 @@ class Session:
         elif report.phase == "listening":
             self.state.port = report.port
             self.reach("listening")
-            self.tell(90, "The server answers; connecting.", "server")
+            self.tell(90, "The server answers; connecting.", "server", **self._begin_runtimes())
+        elif report.phase == "runtimes":
+            self._runtimes_started(report)
         elif report.phase == "failed":
             self.message = report.message
         elif report.phase == "ended":
             self.reach("ended")
             self.state.goodbye = report.message
         self._wake()
+
+    def _begin_runtimes(self):
+        """They start when the server answers, or before where that takes long: then the job has said so already."""
+        begun = "beside" in self.state.steps[-1] or not self.state.steps[0].get("runtimes")
+        return {} if begun else {"beside": {"state": "now", "text": "Starting.", "since": time.time(), "until": None}}
+
+    def _runtimes_started(self, report):
+        """The server does not wait for them, so this may come before it answers or while somebody works already."""
+        now, last = time.time(), self.state.steps[-1]
+        self.state.runtimes = report.runtimes
+        failed = "failed" in report.runtimes.values()
+        self.tell(last["progress"], last["message"], last["step"], beside={
+            "state": "failed" if failed else "done", "text": started(report.runtimes), "since": now - report.seconds,
+            "until": now})
 
     def host(self, poller):
         """Where the job runs: as it said from there, else as the batch system says; "" while nobody knows."""
@@ -215,8 +233,8 @@ class Session:
 
     def _tell_waiting(self, status, job):
         begun = [event for event in self.state.steps if event["step"] in ("node", "server")]
-        if self.has("started"):
-            self.state.phases.remove("started")  # it will be, once more
+        for phase in {"started", "runtimes"} & set(self.state.phases):
+            self.state.phases.remove(phase)  # it will be, once more
         where = f"{job} was put back into the queue" if begun else f"{job} is waiting in the queue"
         if status.can_start:
             why = "; ".join(filter(None, [place(status), status.explanation]))
@@ -246,6 +264,16 @@ def place(status):
     if not status.ahead:
         return f"it is next in line{where}"
     return f"{status.ahead} jobs are ahead of it{where}" if status.ahead > 1 else f"1 job is ahead of it{where}"
+
+
+def started(runtimes):
+    """How the first start of the runtimes went, in words: ``Dask has started.``; "" while nobody knows."""
+    def names(state):
+        return [type(each).__name__ for each in RUNTIMES if runtimes.get(each.name) == state]
+    up, failed = names("running"), names("failed")
+    return " ".join(filter(None, [
+        up and f"{' and '.join(up)} {'have' if len(up) > 1 else 'has'} started.",
+        failed and f"{' and '.join(failed)} did not start: session() in a notebook says why."]))
 
 
 def local(time):

@@ -86,6 +86,8 @@ class Launcher:
             server = await self._start_server(port)
             for runtime in self.runtimes:
                 self._begin(self._run_runtime(runtime))
+            if self.runtimes:
+                self._begin(self._tell_runtimes())
             self._begin(self._announce(port))
             try:
                 await first_of(server.wait(), self.ending.wait())
@@ -94,9 +96,22 @@ class Launcher:
                 await self._end(server)
 
     async def _run_runtime(self, runtime):
-        """The server first: while it starts it has the node's cores to itself, though not for ever."""
-        await first_of(self.answered.wait(), asyncio.sleep(HEAD_START))
+        await self._server_first()
         await restarts.keep(runtime, self)
+
+    async def _server_first(self):
+        """While it starts it has the node's cores to itself, though not for ever."""
+        await first_of(self.answered.wait(), asyncio.sleep(HEAD_START))
+
+    async def _tell_runtimes(self):
+        """The Hub hears once how their first start went, for its pages: nothing depends on it."""
+        await self._server_first()
+        begin, states = time.monotonic(), ["starting"]
+        while "starting" in states:
+            await asyncio.sleep(0.1)
+            told = {name: facts["state"] for name, facts in self.session_file.data["runtimes"].items()}
+            states = told.values()
+        await self._call("runtimes", runtimes=told, seconds=time.monotonic() - begin)
 
     async def _call(self, phase, **fields):
         return await in_thread(partial(self.reporter.report, phase, address=self.address, **fields))

@@ -68,6 +68,15 @@
     }
   }
 
+  // The line of the queue that is chosen, or that is meant where none is.
+  function markQueue() {
+    const queue = controls.find((control) => control.name === "queue");
+    for (const row of root.querySelectorAll(".hpc-free [data-queue]")) {
+      const mine = queue && (read(queue) ? read(queue) === row.dataset.queue : "default" in row.dataset);
+      row.setAttribute("aria-current", Boolean(mine));
+    }
+  }
+
   function word(control) {
     const value = read(control);
     if (!value) return "";
@@ -79,8 +88,14 @@
     return (rules.titles[control.name] || {})[value] || value;
   }
 
+  // A box that is not ticked says so where it would be without a word: by the preset, or by the site.
+  function meant(control) {
+    const ticked = (chosen() || { values: {} }).values[control.name] || rules.ticked.includes(control.name);
+    return read(control) || (ticked && control.type === "checkbox" ? "off" : "");
+  }
+
   function values() {
-    const filled = controls.map((control) => [control.name, read(control)]).filter(([, value]) => value);
+    const filled = controls.map((control) => [control.name, meant(control)]).filter(([, value]) => value);
     const preset = presets.find((radio) => radio.checked);
     return Object.fromEntries(preset && preset.value ? [["profile", preset.value], ...filled] : filled);
   }
@@ -128,7 +143,7 @@
     for (const control of controls) {
       const error = note(control, "error");
       // What the page came with says more, such as the batch system's refusal, until something is changed.
-      const message = (!touched && error.textContent) || answer.errors[control.name] || "";
+      const message = (!touched && error.textContent) || { ...answer.refused, ...answer.errors }[control.name] || "";
       error.textContent = message;
       error.hidden = !message;
       control.classList.toggle("is-invalid", Boolean(message));
@@ -169,6 +184,7 @@
     if (!chosen()) controls.forEach((control) => typed.set(control.name, read(control)));
     lock();
     facts();
+    markQueue();
     share();
     check(event);
   }

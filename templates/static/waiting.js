@@ -1,11 +1,15 @@
 // The waiting page: JupyterHub's progress events as steps. Everything that comes is shown as text, never as HTML.
 "use strict";
 
+// Who wants to be told, also after a reload: this tab's, and of this start.
+const WISH = `hpc-notify:${window.location.pathname}`;
+
 // A start that failed: the page is complete, but for the Hub's address and a button.
 (() => {
   const page = document.querySelector("[data-failed]");
   if (!page) return;
   const report = document.getElementById("hpc-report");
+  sessionStorage.removeItem(WISH);
   const button = document.getElementById("hpc-copy");
   if (!report) return;
   report.textContent += `\nHub: ${window.location.origin}${page.dataset.failed}`;
@@ -34,6 +38,7 @@
   const bar = page.querySelector(".progress");
   const told = new Map();
   let last = null;
+  let beside = null;
   let over = false;
 
   // A live region is read aloud at every change: none without one.
@@ -65,22 +70,32 @@
     told.set(event.step, event.since);
     STEPS.forEach((key, index) => {
       step(key).className = index < at ? "done" : index === at ? "now" : "";
-      step(key).toggleAttribute("aria-current", index === at);
+      if (index === at) step(key).setAttribute("aria-current", "step");
+      else step(key).removeAttribute("aria-current");
     });
     const never = event.can_start === false;
     if (never || event.suspended) step(event.step).classList.add("halted");
     put(step(event.step).querySelector(".hpc-step-text"), event.why || text);
     if (event.nodes) put(step("node").querySelector(".hpc-step-text"), event.nodes);
-    if (event.runtimes && event.runtimes.length) tellRuntimes(event.runtimes);
+    showRuntimes(event);
     stuck(never ? event.explanation || event.reason : "");
     last = event;
     tick();
   }
 
-  function tellRuntimes(names) {
-    const verb = names.length > 1 ? "start" : "starts";
-    element("hpc-runtimes").hidden = false;
-    put(element("hpc-runtimes"), `${names.join(" and ")} ${verb} beside the server: session() in a notebook shows how far.`);
+  // They start beside the server: a step that the session does not wait for.
+  const runtimes = step("runtimes");
+  let later = "";
+  function showRuntimes(event) {
+    if (event.runtimes && event.runtimes.length) {
+      runtimes.hidden = false;
+      put(runtimes.querySelector(".hpc-step-title"), event.runtimes.join(" and "));
+      later = `${event.runtimes.length > 1 ? "Start" : "Starts"} when the server answers; the session does not wait for that.`;
+    }
+    beside = event.beside || null;
+    runtimes.className = beside ? beside.state : "";
+    put(runtimes.querySelector(".hpc-step-text"), beside ? beside.text : later);
+    put(runtimes.querySelector(".hpc-step-time"), "");
   }
 
   // It would wait for ever: say so, and offer the way out first.
@@ -103,6 +118,7 @@
       put(step(key).querySelector(".hpc-step-time"), clock(Math.max(0, end - told.get(key))));
       step(key).querySelector(".hpc-step-time").title = `Since ${new Date(told.get(key) * 1000).toLocaleString()}`;
     });
+    if (beside) put(runtimes.querySelector(".hpc-step-time"), clock(Math.max(0, (beside.until || now) - beside.since)));
     put(element("hpc-clock"), last.estimate ? expected(last.estimate, now) : "");
   }
 
@@ -115,9 +131,15 @@
       : `It is late: the batch system's estimate was ${when}, ${clock(now - estimate)} ago`;
   }
 
+  function finish() {
+    over = true;
+    sessionStorage.removeItem(WISH);
+    events.close();
+  }
+
   // The Hub has a page that says why, the same to whoever comes back later.
   function fail(event) {
-    over = true;
+    finish();
     if (!/^Spawn (cancelled|failed: The start was cancelled)/.test(event.message)) {
       tell("Your session could not start");
       window.location.reload();
@@ -131,7 +153,7 @@
   }
 
   function ready() {
-    over = true;
+    finish();
     tell("Your session is ready");
     window.location.reload();
   }
@@ -145,8 +167,7 @@
   async function cancel(goTo) {
     for (const id of ["hpc-cancel", "hpc-change"]) element(id).disabled = true;
     put(element("hpc-now"), "Cancelling the job.");
-    over = true;
-    events.close();
+    finish();
     const response = await fetch(api, {
       method: "DELETE", headers: { "X-XSRFToken": new URLSearchParams(progress.split("?")[1]).get("_xsrf") || "" },
     }).catch((error) => ({ ok: false, statusText: error.message }));
@@ -172,11 +193,14 @@
     if (!("Notification" in window) || Notification.permission === "denied") return;
     const button = element("hpc-notify");
     button.hidden = false;
-    button.addEventListener("click", async () => {
-      wants = (await Notification.requestPermission()) === "granted";
+    const wish = (granted) => {
+      wants = granted;
       button.textContent = wants ? "You will be told" : "Your browser does not allow it";
       button.disabled = true;
-    });
+      if (wants) sessionStorage.setItem(WISH, "yes");
+    };
+    button.addEventListener("click", async () => wish((await Notification.requestPermission()) === "granted"));
+    if (sessionStorage.getItem(WISH) && Notification.permission === "granted") wish(true);
   }
 
   // Anew every now and then: through a proxy nobody hears of it when the Hub is gone, or back. What was told already is
@@ -213,18 +237,15 @@
     seen.add(message.data);
     const event = JSON.parse(message.data);
     if (event.failed) {
-      events.close();
       // The form says it, too, with all that was filled in.
       if (/^Spawn failed: The (batch system refused the job|job could not be submitted):/.test(event.message)) {
+        finish();
         tell("Your session could not start");
         window.location.replace(again);
       } else fail(event);
     } else {
       show(event);
-      if (event.ready) {
-        events.close();
-        ready();
-      }
+      if (event.ready) ready();
     }
   }
 

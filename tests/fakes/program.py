@@ -47,8 +47,8 @@ def injected(module, kind, fault):
         return module.EMPTY
     elif word == "ignore":  # it says that it will, and does not
         return 0, "", ""
-    elif word:
-        return {"down": module.DOWN, "refuse": module.REFUSED}[word][kind]
+    elif word:  # "refuse account": for that reason
+        return {"down": module.DOWN, "refuse": module.REFUSED}[word][f"{kind} {number}".strip()]
     return None
 
 

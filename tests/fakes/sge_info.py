@@ -9,7 +9,7 @@ QUEUES = {"normal.q": 86400, "low.q": 86400, "short.q": 600}
 def queues(store, arguments):
     """Only what was asked for, in this order."""
     asked = arguments[arguments.index("-F") + 1]
-    store.expect(arguments, ["-F", asked, "-xml"], ["-f", "-xml", "-F", asked])
+    store.expect(arguments, ["-F", asked, "-u", "*", "-xml"], ["-f", "-xml", "-F", asked])
     text = "".join(entry(name, host, limit, asked) for name, limit in QUEUES.items() for host in NODES)
     return 0, (f"<?xml version='1.0'?>\n<job_info  xmlns:xsd=\"{SCHEMA}\">\n  <queue_info>\n{text}  </queue_info>\n"
                "  <job_info>\n  </job_info>\n</job_info>\n"), ""
@@ -27,4 +27,10 @@ def entry(name, host, limit, asked):
 
 
 def qconf(store, arguments):
-    store.expect(arguments)
+    if arguments == ["-sq", "*"]:
+        return 0, "\n".join(f"qname                 {name}\nuser_lists            NONE\nxuser_lists           NONE\n"
+                            for name in QUEUES), ""
+    if arguments == ["-sul"]:
+        return 0, "arusers\ndeadlineusers\n", ""
+    store.expect(arguments[:1], ["-su"])
+    return 0, f"name    {arguments[1]}\ntype    ACL\nfshare  0\noticket 0\nentries NONE\n", ""

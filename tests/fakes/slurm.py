@@ -171,10 +171,12 @@ def squeue(store, arguments):
         name = arguments[4].removeprefix("--name=")
         store.expect(arguments, ["-h", "-a", "-u", arguments[3], f"--name={name}", "-o", "%i"])
         return 0, "".join(f"{job['number']}\n" for job in store.named(name, arguments[3])), ""
-    store.expect(arguments[:-1], ["-h", "-a", "-t", "all", "-o"])
+    store.expect(arguments[:-1], ["-h", "-a", "-t", "all", "-o"], ["-h", "-a", "-t", "PENDING", "-o"])
     order = list(slurm_info.PARTITIONS)
     lines = []
     for job in store.jobs():
+        if arguments[3] == "PENDING" and job["state"] != "pending":
+            continue
         if job["state"] == "ended" and time.time() - job["ended"] > MIN_JOB_AGE:
             continue
         started = job["started"] or job.get("estimate") or store.read("control").get("estimate")
@@ -210,6 +212,8 @@ PROGRAMS = {"sbatch": ("submit", sbatch), "squeue": ("status", squeue), "scancel
 KINDS = {("sbatch", "--test-only"): "estimate"}
 EMPTY = (0, "", "")
 REFUSED = {"estimate": (1, "", "allocation failure: Requested node configuration is not available\n"),
+           "estimate account": (1, "", "allocation failure: Invalid account or account/partition combination "
+                                "specified\n"),
            "submit": (1, "", f"{FAILED}Invalid account or account/partition combination specified\n"),
            "cancel": (210, "", "scancel: error: Kill job error on job id 1: Access/permission denied\n")}
 DOWN = {"submit": (1, "", f"{FAILED}{UNREACHABLE}\n"), "status": (1, "", f"slurm_load_jobs error: {UNREACHABLE}\n"),

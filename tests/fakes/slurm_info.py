@@ -10,7 +10,7 @@ ACCOUNTS = {"bio": "normal", "geo": "normal,high"}
 # name: longest and usual walltime in the words of sinfo and scontrol, up
 PARTITIONS = {"normal": ("1-00:00:00", "00:30:00", "up"), "debug": ("30:00", "NONE", "up"),
               "low": ("1-00:00:00", "NONE", "up")}
-SINFO = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%s")
+SINFO = ("%R", "%a", "%l", "%D", "%T", "%c", "%m", "%f", "%G", "%C")
 
 
 def host_list(hosts):
@@ -39,8 +39,8 @@ def sinfo(store, arguments):
             continue
         kinds = [(len(NODES) - 2, "mc", "(null)"), (2, "mc,himem", gres)]
         kinds = [(1, "mc", "(null)")] if name == "debug" else kinds
-        lines += [(name, up, limit, str(count), "idle", str(CORES), memory, features, gpus, "1-infinite")
-                  for count, features, gpus in kinds]
+        lines += [(name, up, limit, str(count), "idle", str(CORES), memory, features, gpus,
+                   f"0/{count * CORES}/0/{count * CORES}") for count, features, gpus in kinds]
     return 0, "".join(f"{separator.join(line)}\n" for line in lines), ""
 
 

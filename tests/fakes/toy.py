@@ -45,14 +45,17 @@ class Toy:
         server.chmod(0o755)
         return path
 
-    def make_deaf_environment(self):
-        """As ``light``, but its server answers everything with an error: JupyterHub takes it for one that is not up."""
+    def make_deaf_environment(self, python=None):
+        """As ``light``, or with that Python, but its server answers all with an error while there is no ``~/go``:
+        JupyterHub takes it for one that is not up."""
         deaf = self.light.with_name("deaf")
         (deaf / "bin").mkdir(parents=True)
-        (deaf / "bin/python3").symlink_to((self.light / "bin/python3").readlink())
+        # A link would not find what is installed beside it.
+        (deaf / "bin/python3").write_text(f'#!/bin/sh\nexec {python or self.light / "bin/python3"} "$@"\n')
+        (deaf / "bin/python3").chmod(0o755)
         script = deaf / "server.py"
-        script.write_text(Path(__file__).with_name("server.py").read_text().replace("send_response(200)",
-                                                                                    "send_response(500)"))
+        script.write_text(Path(__file__).with_name("server.py").read_text().replace(
+            "send_response(200)", 'send_response(200 if os.path.exists(os.path.expanduser("~/go")) else 500)'))
         server = deaf / "bin/jupyterhub-singleuser"
         server.write_text(f'#!/bin/sh\nexec python3 -S -E {shlex.quote(str(script))}\n')
         server.chmod(0o755)

@@ -93,7 +93,8 @@ def test_the_secret_alone_is_not_enough(session, plan):
 @pytest.mark.parametrize("fields", [
     {"batch_system": "slurm"}, {"phase": "stopped"}, {"port": "8000"}, {"port": 0, "phase": "listening"},
     {"port": 70000}, {"address": "localhost"}, {"address": "127.0.0.1:80"}, {"message": "x" * 2000},
-    {"secret": 5}, {"job_id": "1"},
+    {"secret": 5}, {"job_id": "1"}, {"runtimes": {"dask": "starting"}}, {"runtimes": {"<b>": "running"}},
+    {"seconds": -1}, {"seconds": "1"},
 ])
 def test_anything_but_the_typed_fields_is_refused(session, plan, fields):
     assert report(session, plan, **fields).status == 400

@@ -126,6 +126,30 @@ def test_the_page_shows_it_and_what_slurm_refuses(hub, browser, numbers, dark, p
         page.wait_for_selector(".hpc-outlook-cost:has-text('768 core-hours; 1,100 core-hours left on geo')")
 
 
+def test_what_slurm_refuses_of_one_field_is_said_beside_it_and_may_be_started(hub, browser, numbers):
+    said = "Slurm would not start this as it stands: Invalid account or account/partition combination specified"
+    hub.toy.faults(estimate="refuse account")
+    with chrome.page(browser) as page:
+        chrome.log_in(page, hub.url, hub.user)
+        page.goto(f"{hub.url}/hub/spawn/{hub.user}")
+        page.click("summary:has-text('Resources')")
+        page.fill("#hpc-walltime", f"{next(numbers)}m")
+        page.wait_for_selector(f"#hpc-account-error:has-text('{said}')", timeout=60000)
+        assert page.inner_text(".hpc-outlook-problem") == said and page.locator(".is-invalid").count() == 1
+        described = page.get_attribute("#hpc-account", "aria-describedby").split()
+        assert page.get_attribute("#hpc-account", "aria-invalid") == "true" and described[0] == "hpc-account-error"
+        chrome.picture(page, "estimate-refused-account")
+        hub.toy.faults()
+        page.fill("#hpc-walltime", f"{next(numbers)}m")
+        page.wait_for_selector("#hpc-account-error", state="hidden", timeout=60000)
+        hub.toy.faults(estimate="refuse account")
+        page.fill("#hpc-walltime", f"{next(numbers)}m")
+        page.wait_for_selector(f"#hpc-account-error:has-text('{said}')", timeout=60000)
+        page.click("#spawn_form [type=submit]")
+        page.wait_for_url(lambda url: "/hub/spawn/" not in url, timeout=60000)
+    hub.clean()
+
+
 def test_cards_say_what_they_cost_and_whether_they_wait(hub, browser):
     before = questions(hub)
     with chrome.page(browser, javascript=False) as page:

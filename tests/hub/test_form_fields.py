@@ -77,7 +77,9 @@ def test_limits_and_choices_follow_the_queue_and_the_node_type(idle, browser):
         assert page.get_attribute("#hpc-nodes", "max") == "2" and offered(page, "gpu_type") == ["a100"]
         assert page.get_attribute("#hpc-walltime", "placeholder") == "00:30:00", "what an open walltime means"
         chrome.picture(page, "form-node-type")
+        assert page.inner_text(".hpc-free [aria-current=true] th") == "Standard", "the default queue"
         page.select_option("#hpc-queue", "debug")
+        assert page.inner_text(".hpc-free [aria-current=true]").split() == "debug 1 of 1 8 of 8 –".split()
         page.wait_for_selector("#hpc-node_type-error:not([hidden])")
         assert "Large memory does not go with this queue" in page.inner_text("#hpc-node_type-error")
         assert page.input_value("#hpc-node_type") == "himem", "nothing that was chosen is lost"

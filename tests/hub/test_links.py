@@ -137,6 +137,21 @@ def test_of_the_last_session_only_the_account_comes_under_a_link(shown, page, qu
     chrome.picture(page, f"form-link-over-last-time-{'preset' if 'profile' in query else 'fields'}")
 
 
+def test_a_box_that_its_preset_ticks_and_the_link_does_not_stays_off(shown, browser, page):
+    with chrome.page(browser) as maker:
+        chrome.log_in(maker, shown.url, shown.user)
+        maker.goto(f"{shown.url}/hub/spawn")
+        maker.check("text=Dask on two nodes")
+        assert "off" not in maker.input_value("#hpc-link")
+        maker.click("summary:has-text('Parallel')")
+        maker.uncheck("#hpc-dask")
+        link = maker.input_value("#hpc-link")
+    chrome.log_in(page, shown.url, shown.user)
+    page.goto(link)
+    assert page.is_checked("text=Dask on two nodes") and not page.is_checked("#hpc-dask")
+    assert page.input_value("#hpc-link").endswith("&opt-dask=off")
+
+
 @pytest.mark.parametrize("evil", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"])
 def test_a_link_leads_nowhere_else(shown, page, evil):
     chrome.log_in(page, shown.url, shown.user)

@@ -18,6 +18,9 @@ LIGHT = {"environment": "light"}
 @pytest.fixture(scope="module")
 def hub(environment, make_toy_hub, tmp_path_factory):
     hub = make_toy_hub(tmp_path_factory.mktemp("waiting"), environment, "slurm", {})
+    with open(hub.directory / "jupyterhub_config.py", "a") as config:
+        deaf = hub.toy.make_deaf_environment(environment / "bin/python3")
+        config.write(f'c.HPCSpawner.environments["deaf"] = {{"path": "{deaf}"}}\n')
     hub.start()
     hub.add_user(hub.user)
     yield hub
@@ -69,8 +72,9 @@ def test_a_job_in_the_queue(others, browser, dark, phone):
     with chrome.page(browser, dark, phone) as page:
         in_the_queue(others, page)
         assert "2 jobs are ahead of it in queue normal" in page.inner_text("#hpc-now")
-        assert page.get_attribute("li[data-step=queue]", "aria-current") is not None
-        assert "Dask and IPyParallel start beside the server" in page.inner_text("#hpc-runtimes")
+        assert page.get_attribute("li[data-step=queue]", "aria-current") == "step"
+        runtimes = page.inner_text("li[data-step=runtimes]")
+        assert "Dask and IPyParallel" in runtimes and "Start when the server answers" in runtimes
         page.wait_for_selector("text=/Expected to start in 0:2[0-9]:[0-9][0-9]/")
         assert page.locator("#hpc-stuck").is_hidden()
         chrome.picture(page, f"waiting-queue{look(dark, phone)}")
@@ -181,6 +185,39 @@ def test_suspended_and_put_back_before_the_start_show_as_such(idle, browser):
     (idle.home / "go").unlink()
 
 
+def test_dask_is_a_step_with_its_time_that_the_session_does_not_wait_for(idle, browser):
+    """The server answers its job, and the Hub only when there is a file: so the page stays while Dask starts."""
+    go = idle.home / "go"
+    go.unlink(missing_ok=True)
+    idle.begin(environment="deaf", dask=True, dask_workers_per_node=1)
+    with chrome.page(browser) as page:
+        chrome.log_in(page, idle.url, idle.user)
+        page.goto(f"{idle.url}/hub/spawn-pending/{idle.user}")
+        page.wait_for_selector("li[data-step=runtimes].now .hpc-step-time:text-matches('0:00:0.')", timeout=60000)
+        page.wait_for_selector("li[data-step=runtimes].done:has-text('Dask has started.')", timeout=60000)
+        took = page.inner_text("li[data-step=runtimes] .hpc-step-time")
+        assert re.fullmatch("0:00:[0-5].", took) and page.locator("li[data-step=server].now").count() == 1
+        for each in LOOKS:
+            with chrome.page(browser, *each) as later:
+                chrome.log_in(later, idle.url, idle.user)
+                later.goto(f"{idle.url}/hub/spawn-pending/{idle.user}")
+                later.wait_for_selector(f"li[data-step=runtimes].done:has-text('{took}')")
+                chrome.picture(later, f"waiting-dask{look(*each)}")
+        go.touch()
+        page.wait_for_url(f"{idle.url}/user/{idle.user}/**", timeout=60000)
+        page.goto(f"{idle.url}/hub/home")
+        assert "runs on toy1. Dask has started." in page.inner_text(".hpc-home li")
+        chrome.picture(page, "home-dask")
+
+
+def test_without_runtimes_there_is_no_such_step(idle, browser):
+    idle.toy.control(hold="busy")
+    idle.begin(**LIGHT)
+    with chrome.page(browser) as page:
+        in_the_queue(idle, page)
+        assert page.locator("li[data-step=runtimes]").is_hidden()
+
+
 def test_it_leads_to_the_session(idle, browser):
     idle.toy.control(hold="busy")
     idle.begin(**LIGHT)
@@ -218,9 +255,16 @@ def test_who_wants_to_be_told_is(idle, browser, last_word, told):
         in_the_queue(idle, page)
         page.click("#hpc-notify")
         assert page.inner_text("#hpc-notify:disabled") == "You will be told"
+        page.reload()
+        assert page.inner_text("#hpc-notify:disabled") == "You will be told"
         idle.toy.control()
         wait_for(lambda: page.wait_for_timeout(50) or heard, 60, lambda: "nothing was told")
-    assert [text.startswith(f"{told}: ") for text in heard] == [True]
+        assert [text.startswith(f"{told}: ") for text in heard] == [True]
+        idle.clean()
+        idle.toy.control(hold="busy")
+        idle.begin(**LIGHT)
+        page.goto(f"{idle.url}/hub/spawn-pending/{idle.user}")
+        assert page.inner_text("#hpc-notify:enabled") == "Tell me when it is ready", "the wish was for that start"
 
 
 def begin(hub, server, hold="busy"):

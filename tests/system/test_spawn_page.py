@@ -1,4 +1,6 @@
 """The spawn page as every batch system fills it, as a picture too."""
+import re
+
 import pytest
 from support import browser as chrome
 
@@ -11,6 +13,9 @@ def test_the_form_shows_the_clusters_choices(idle, browser, dark, phone):
         page.goto(f"{idle.url}/hub/spawn/alice")
         page.wait_for_load_state("networkidle")  # wait and cost come after the form
         chrome.picture(page, f"form-{cluster.system}-{'dark' if dark else 'light'}{'-phone' if phone else ''}")
+        nodes = {row.locator("th").inner_text(): row.locator("td").first.inner_text().strip()
+                 for row in page.locator(".hpc-free tr[data-queue]").all() if row.is_visible()}
+        assert list(nodes) == cluster.form["queue"] and all(re.fullmatch(r"\d of \d", text) for text in nodes.values())
         for name, choices in cluster.form.items():
             control = page.locator(f"#hpc-{name}")
             if choices is None:

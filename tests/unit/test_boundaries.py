@@ -19,10 +19,10 @@ BASE = {"errors", "model", "units"}
 MAY_IMPORT = {
     "_version": set(), "__init__": {"_version"}, "errors": set(), "model": set(), "units": {"errors"},
     "fields": {"units"}, "declared": {"errors", "fields"}, "offers": BASE | {"declared"}, "fitting": {"offers"},
-    "limits": {"fitting", "units"}, "outlook": {"fitting", "limits", "units"},
-    "form_data": {"errors", "fitting", "limits", "options"}, "node_facts": {"units"},
+    "limits": {"fitting", "units"}, "outlook": {"fields", "fitting", "limits", "units"},
+    "form_data": {"errors", "fields", "fitting", "limits", "options"}, "node_facts": {"units"},
     "options": BASE | {"declared", "fields", "fitting", "limits"},
-    "form": BASE | {"form_data", "limits", "node_facts", "options", "outlook"}, "script": BASE | {"options"},
+    "form": BASE | {"fields", "form_data", "limits", "node_facts", "options", "outlook"}, "script": BASE | {"options"},
     "batch": BASE | {"batch"}, "runtimes": BASE | {"options", "runtimes"},
     "hub": PURE_ROOMS | {"hub", "_version"}, "cli": PURE_ROOMS | {"hub", "demo", "_version"},
     "demo": PURE_ROOMS | {"hub", "_version"},

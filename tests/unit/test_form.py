@@ -14,6 +14,8 @@ from jupyterhub_hpc_spawner.model import ClusterInfo, Environment, NodeKind, Que
 from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile, parse_options
 from jupyterhub_hpc_spawner.script import make_templates
+from support.large_cluster import cluster as large_cluster
+from support.large_cluster import policy as large_site
 
 TEMPLATES = make_templates()
 HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'onfocus='alert(1)", "&lt;b&gt; &amp;",
@@ -281,9 +283,50 @@ def test_what_a_preset_fills_in_means_what_the_site_wrote(name, value):
     assert parse_options({name: filled_in}, policy, offered) == parse_options({name: value}, policy, offered)
 
 
+def test_boxes_that_a_preset_or_the_site_ticks_are_told_however_it_writes_that():
+    policy = Policy(defaults={"ipyparallel": "yes", "dask": False},
+                    profiles={"on": Profile({"dask": "true"}), "off": Profile({"dask": "no"})})
+    found = rules(policy, offer(policy, ClusterInfo(), "alice"))
+    assert found["ticked"] == ["ipyparallel"]
+    assert {name: preset["values"]["dask"] for name, preset in found["presets"].items()} == {"on": "on", "off": ""}
+
+
 def test_a_site_without_presets_shows_all_fields_unfolded():
     found = page(info=INFO)
     assert not found.find("input", name="profile") and not any("data-fold" in e for e in found.find("details"))
+
+
+def test_the_form_of_a_large_cluster_is_no_large_page():
+    """As benchmarks/form.py measures it: 200 queues, 50 node types, 500 accounts in at most 300 kB."""
+    site, info = large_site(), large_cluster(200, 50, 500)
+    html = form.render(TEMPLATES, site, offer(site, info, "alice"), {"queue": "partition-001"}, {})
+    assert all(name in html for name in ("partition-199", "node-type-49", "project-499"))
+    assert len(html.encode()) <= 300_000
+
+
+def table(found):
+    """The texts of the table of what is free now, by line."""
+    rows, = [[]]
+    for element in found.elements:
+        if "table" in element["parents"] and element["tag"] == "tr":
+            rows.append([])
+        if "table" in element["parents"] and element["tag"] in ("th", "td"):
+            rows[-1].append(" ".join(element["text"].split()))
+    return rows
+
+
+def test_what_is_free_is_seen_at_a_glance():
+    """Of the queues that this user is offered, and of more than a few of the first."""
+    big = Queue("big", total_nodes=9, idle_nodes=2, free_cores=20, all_cores=72, waiting=4)
+    info = ClusterInfo(queues=(big, Queue("untold", total_nodes=3), Queue("closed", total_nodes=3, up=False),
+                               Queue("theirs", total_nodes=3, users=("bob",)), Queue("nobody-tells")))
+    found = page(info=info)
+    assert [row[0] for row in table(found)] == ["Queue", "big", "untold"]
+    assert table(found)[2][2:] == ["–", "–"] and table(found)[1][3] == "4"
+    assert [(e["value"], e["max"]) for e in found.find("meter")] == [("2", "9"), ("0", "3")]
+    many = ClusterInfo(queues=tuple(Queue(f"q{n}", total_nodes=1) for n in range(20)))
+    assert len(table(page(info=many))) == 10 and table(page(info=many))[-1][0].startswith("and 12 more")
+    assert not table(page()) and not table(page(info=ClusterInfo(queues=(Queue("nobody-tells"),))))
 
 
 def test_with_presets_only_the_theme_with_an_error_is_unfolded():

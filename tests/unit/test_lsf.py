@@ -170,6 +170,8 @@ def test_queues_with_their_limits_and_hosts():
     assert (normal.default_walltime, short.default_walltime, long.default_walltime) == (None, None, 3600)
     assert (normal.total_nodes, normal.idle_nodes, normal.cores, normal.memory) == (4, 1, 16, 79 * GIB)
     assert (short.total_nodes, short.idle_nodes, short.cores, short.memory) == (2, 1, 16, 16046 * 1024 ** 2)
+    assert (normal.free_cores, normal.all_cores, normal.waiting) == (20, 40, 0)
+    assert sum(kind.partly for kind in normal.kinds) == 1, "a host that is closed has no room"
     assert (long.total_nodes, long.max_nodes, long.cores, long.memory) == (0, None, None, None)
 
 

@@ -248,6 +248,19 @@ async def test_an_error_in_the_word_of_activity_is_logged_and_the_session_lives(
     assert found.status == 0 and "launcher failed: ValueError(" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("state", ["running", "failed"])
+async def test_how_the_first_start_of_the_runtimes_went_is_told_once(whole, hub, state):
+    found = whole(runtime=FakeRuntime(""))
+    async with running(found):
+        await until(lambda: "listening" in hub.phases())
+        assert "runtimes" not in hub.phases(), "it still starts"
+        found.session_file.runtime("dask", state=state)
+        await until(lambda: "runtimes" in hub.phases())
+        found.session_file.runtime("dask", state="failed")
+    report, = [report for report in hub.heard if report["phase"] == "runtimes"]
+    assert report["runtimes"] == {"dask": state} and 0 <= report["seconds"] < 60 and found.status == 0
+
+
 async def test_a_runtime_that_dies_of_an_error_is_told_to_notebooks_and_the_session_lives(whole, hub, capsys):
     runtime = FakeRuntime("run")
     found = whole(runtime=runtime)

@@ -1,13 +1,14 @@
 """What the form says of cost and wait."""
 import re
 from datetime import datetime, timedelta, timezone
+from itertools import product
 
 import pytest
 from jupyterhub_hpc_spawner import form
-from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, NodeKind, Queue
+from jupyterhub_hpc_spawner.model import ClusterInfo, Estimate, NodeKind, Offer, Queue
 from jupyterhub_hpc_spawner.offers import offer
 from jupyterhub_hpc_spawner.options import Options, Policy, Profile
-from jupyterhub_hpc_spawner.outlook import Outlook, brief, by_estimate, outlook, price
+from jupyterhub_hpc_spawner.outlook import Outlook, _with_room, brief, by_estimate, outlook, price
 from jupyterhub_hpc_spawner.script import make_templates
 
 NOW = datetime(2026, 11, 21, 13, 45, tzinfo=timezone.utc)
@@ -19,6 +20,11 @@ INFO = ClusterInfo(
 
 def options(**values):
     return Options.model_validate(values)
+
+
+def offered(info):
+    """All of it."""
+    return Offer(**vars(info))
 
 
 @pytest.mark.parametrize("values, expected", [
@@ -41,7 +47,7 @@ def test_the_price_is_the_most_that_it_can_be(values, expected):
     ({"queue": "open"}, ""),
 ])
 def test_idle_nodes_tell_whether_it_will_wait(values, expected):
-    assert outlook(options(**values), INFO, "alice").wait == expected
+    assert outlook(options(**values), offered(INFO), "alice").wait == expected
 
 
 GIB = 1024 ** 3
@@ -69,13 +75,67 @@ MIXED = ClusterInfo(queues=(
     ({"queue": "half-known", "node_type": "x", "cores": 9}, "Should start at once: 2 of 3 nodes are idle (estimate)"),
 ])
 def test_only_idle_nodes_that_could_run_it_count(values, expected):
-    assert outlook(options(**values), MIXED, "alice").wait == expected
+    assert outlook(options(**values), offered(MIXED), "alice").wait == expected
+
+
+def shared(partly, free, waiting=None, idle=0):
+    kind = NodeKind(("mc",), 8, 64 * GIB, {"a100": 1}, total=5, idle=idle, partly=partly, free=free)
+    queue = Queue("q", default=True, total_nodes=5, idle_nodes=idle, kinds=(kind,), waiting=waiting)
+    return ClusterInfo(queues=(queue,))
+
+
+AT_ONCE, MAY_WAIT, WAITS = "Should start at once", "May have to wait", "Will wait for nodes"
+
+
+@pytest.mark.parametrize("values, state, start, words", [
+    ({}, shared(2, 3), AT_ONCE, "0 of 5 nodes are idle, 1 more is in use but has room"),
+    ({"cores": 4}, shared(1, 4), AT_ONCE, "0 of 5 nodes are idle, 1 more is in use but has room"),
+    ({"cores": 5}, shared(1, 4), WAITS, "0 of 5 nodes are idle"),
+    # However the free cores are spread: 7 and 1, 4 and 4.
+    ({"cores": 4}, shared(2, 8), AT_ONCE, "0 of 5 nodes are idle, 1 more is in use but has room"),
+    ({"cores": 4, "nodes": 2}, shared(2, 8), WAITS, "0 of 5 nodes are idle, 1 more is in use but has room"),
+    ({"cores": 2, "nodes": 2}, shared(2, 9, idle=1), AT_ONCE, "1 of 5 nodes are idle, 2 more are in use but have room"),
+    ({"cores": 8}, shared(2, 14), WAITS, "0 of 5 nodes are idle"),
+    # Of memory and GPUs nobody tells what is left there.
+    ({"memory": "1G"}, shared(2, 14), WAITS, "0 of 5 nodes are idle"),
+    ({"gpus": 1}, shared(2, 14), WAITS, "0 of 5 nodes are idle"),
+    ({}, shared(0, 0, 1, idle=2), MAY_WAIT, "2 of 5 nodes are idle, 1 job waits already"),
+    ({}, shared(0, 0, 0, idle=2), AT_ONCE, "2 of 5 nodes are idle"),
+    ({"nodes": 3}, shared(0, 0, 4, idle=2), WAITS, "2 of 5 nodes are idle, 4 jobs wait already"),
+])
+def test_nodes_in_use_with_room_count_and_jobs_that_wait_may_come_first(values, state, start, words):
+    assert outlook(options(**values), offered(state), "alice").wait == f"{start}: {words} (estimate)"
+
+
+@pytest.mark.parametrize("values, expected", [
+    ({}, "Should start at once: 1 of 4 nodes are idle in large (estimate)"),
+    ({"nodes": 2}, "Should start at once: 2 of 2 nodes are idle in small (estimate)"),
+    ({"nodes": 3}, "Will wait for nodes: 2 of 2 nodes are idle in small (estimate)"),
+    # The others do not allow so much, or take no jobs.
+    ({"nodes": 2, "walltime": "2h"}, "Will wait for nodes: 1 of 4 nodes are idle (estimate)"),
+    ({"nodes": 2, "queue": "large"}, "Will wait for nodes: 1 of 4 nodes are idle (estimate)"),
+])
+def test_without_a_queue_the_one_counts_that_has_most_room_for_it(values, expected):
+    info = ClusterInfo(queues=(Queue("large", total_nodes=4, idle_nodes=1),
+                               Queue("small", max_walltime=3600, total_nodes=2, idle_nodes=2),
+                               Queue("closed", up=False, total_nodes=9, idle_nodes=9)))
+    assert outlook(options(**values), offer(Policy(), info, "alice"), "alice").wait == expected
+
+
+@pytest.mark.parametrize("cores, partly, free", [(c, p, f) for c in range(1, 5) for p in range(1, 4)
+                                                 for f in range(p, 3 * p + 1)])
+def test_so_many_nodes_have_room_however_the_cores_are_spread(cores, partly, free):
+    """Against all spreads of free cores over nodes of four that have a job and a core left."""
+    least = min(sum(left >= cores for left in spread) for spread in product(range(1, 4), repeat=partly)
+                if sum(spread) == free)
+    kind = NodeKind(cores=4, total=partly, partly=partly, free=free)
+    assert 0 <= _with_room(kind, options(cores=cores)) <= least
 
 
 def test_a_card_has_both_without_details():
-    assert brief(options(walltime="1h"), INFO) == ("At most 1 node-hour", "Should start at once (estimate)")
-    assert brief(options(queue="long"), INFO) == ("Up to 48 node-hours", "Will wait for nodes (estimate)")
-    assert brief(options(queue="open"), INFO) == ()
+    assert brief(options(walltime="1h"), offered(INFO)) == ("At most 1 node-hour", "Should start at once (estimate)")
+    assert brief(options(queue="long"), offered(INFO)) == ("Up to 48 node-hours", "Will wait for nodes (estimate)")
+    assert brief(options(queue="open"), offered(INFO)) == ()
 
 
 @pytest.mark.parametrize("last, limits, expected", [
@@ -104,7 +164,7 @@ def test_the_accounts_say_what_is_left():
     ("bob", {"walltime": "1h", "account": "geo"}, "At most 1 node-hour; 1,200 core-hours left on geo"),
 ])
 def test_what_is_left_on_the_account_where_it_is_known_which_pays(user, values, expected):
-    assert outlook(options(**values), INFO, user).cost == expected
+    assert outlook(options(**values), offered(INFO), user).cost == expected
 
 
 @pytest.mark.parametrize("values, expected", [
@@ -115,7 +175,7 @@ def test_what_is_left_on_the_account_where_it_is_known_which_pays(user, values, 
     ({"account": "other", "nodes": 3, "walltime": "51h", "cores": 8}, ""),
 ])
 def test_more_than_is_left_is_a_problem(values, expected):
-    assert outlook(options(**values), INFO, "bob").problem == expected
+    assert outlook(options(**values), offered(INFO), "bob").problem == expected
 
 
 @pytest.mark.parametrize("seconds, expected", [

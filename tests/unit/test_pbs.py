@@ -87,6 +87,9 @@ def test_a_closed_queue_is_shown_as_closed_and_a_node_that_is_offline_does_not_c
     full = PBS_.parse_info({"queues": captured(f"{VERSION}/info-queues"), "nodes": captured(f"{VERSION}/info-nodes")})
     less = PBS_.parse_info({"queues": captured(f"{VERSION}/info-queues"),
                             "nodes": captured(f"{VERSION}/info-nodes-one-offline")})
+    free = full.queues[0]
+    assert (free.free_cores, free.all_cores, free.waiting) == (11, 12, 0)
+    assert sum(kind.partly for kind in free.kinds) == 1 and sum(kind.free for kind in free.kinds) == 3
     assert (less.queues[0].idle_nodes, full.queues[0].idle_nodes, less.queues[0].total_nodes) == (2, 2, 3)
 
 

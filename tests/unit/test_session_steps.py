@@ -117,6 +117,49 @@ async def test_a_job_that_is_put_back_goes_back_and_may_start_once_more(poller):
     session.task.cancel()
 
 
+def settled(**runtimes):
+    return SimpleNamespace(phase="runtimes", address=ip_address("10.0.0.1"), port=0, message="", runtimes=runtimes,
+                           seconds=2.5)
+
+
+async def test_runtimes_start_when_the_server_answers_and_their_end_is_told_once(poller):
+    session = await begin(poller)
+    session.state.steps[0]["runtimes"] = ["Dask"]
+    await poller.answers(RUNS)
+    session.report(STARTED, "10.0.0.1")
+    assert "beside" not in session.state.steps[-1]
+    session.report(said("listening", "10.0.0.1"), "10.0.0.1")
+    assert session.state.steps[-1]["beside"] == {"state": "now", "text": "Starting.", "since": 1010, "until": None}
+    poller.now += 2
+    session.report(settled(dask="running"), "10.0.0.1")
+    session.report(settled(dask="failed"), "10.0.0.1")
+    last = session.state.steps[-1]
+    assert last["beside"] == {"state": "done", "text": "Dask has started.", "since": 1009.5, "until": 1012}
+    assert (last["step"], last["message"]) == ("server", "The server answers; connecting.")
+    assert Session.load(session.dump(), LOG).state.runtimes == {"dask": "running"}
+    session.task.cancel()
+
+
+async def test_runtimes_that_were_quicker_than_a_slow_server_stay_started(poller):
+    session = await begin(poller)
+    session.state.steps[0]["runtimes"] = ["Dask", "IPyParallel"]
+    session.report(STARTED, "10.0.0.1")
+    session.report(settled(dask="running", ipyparallel="failed"), "10.0.0.1")
+    before = session.state.steps[-1]["beside"]
+    assert before["text"] == ("Dask has started. IPyParallel did not start: session() in a notebook says why.")
+    session.report(said("listening", "10.0.0.1"), "10.0.0.1")
+    assert session.state.steps[-1]["beside"] == before and before["state"] == "failed"
+    session.task.cancel()
+
+
+async def test_a_session_without_runtimes_says_nothing_of_them(poller):
+    session = await begin(poller)
+    session.report(STARTED, "10.0.0.1")
+    session.report(said("listening", "10.0.0.1"), "10.0.0.1")
+    assert "beside" not in session.state.steps[-1]
+    session.task.cancel()
+
+
 async def test_suspended_and_resumed_in_the_step_where_it_was(poller):
     session = await begin(poller)
     await poller.answers(RUNS)

@@ -3,7 +3,10 @@ import pytest
 from captured import captured
 from jupyterhub_hpc_spawner.batch.sge import GridEngine, state_of
 from jupyterhub_hpc_spawner.errors import QueryError, SubmitError
-from jupyterhub_hpc_spawner.model import Completed, JobRequest, JobState
+from jupyterhub_hpc_spawner.model import Completed, JobRequest, JobState, Offer
+from jupyterhub_hpc_spawner.offers import offer
+from jupyterhub_hpc_spawner.options import Options, Policy
+from jupyterhub_hpc_spawner.outlook import outlook
 
 GIB = 1024 ** 3
 SGE = GridEngine(smp_environment="smp", parallel_environment="mpi-{cores}")
@@ -83,6 +86,60 @@ def test_the_form_gets_queues_and_their_limits():
     assert info.untold >= {"account", "gpus"}
     disabled = SGE.parse_info({"queues": captured(f"{VERSION}/info-queues-debug-disabled")})
     assert [queue.name for queue in disabled.queues if not queue.up] == ["debug.q"]
+
+
+def test_the_form_gets_what_is_free_and_how_many_jobs_wait():
+    """One core of two hosts is taken, one host is disabled; of the two waiting jobs one is held."""
+    main = SGE.parse_info({"queues": captured(f"{VERSION}/info-queues-some-closed")}).queue("main.q")
+    assert (main.total_nodes, main.idle_nodes, main.free_cores, main.all_cores, main.waiting) == (3, 0, 6, 12, 1)
+    assert [(kind.total, kind.idle, kind.partly, kind.free) for kind in main.kinds] == [(3, 0, 2, 6)]
+    assert outlook(Options(queue="main.q", cores=2), Offer(queues=(main,)), "alice").wait == (
+        "May have to wait: 0 of 3 nodes are idle, 2 more are in use but have room, 1 job waits already (estimate)")
+
+
+def info(**files):
+    return SGE.parse_info({name.replace("_", "-"): captured(f"{VERSION}/{file}") for name, file in files.items()})
+
+
+FOR_SOME = {"queues": "info-queues", "queues_configuration": "info-queues-configuration-for-some"}
+
+
+def test_the_captured_answers_are_those_to_our_own_commands():
+    for name, argv in SGE.info_commands().items():
+        file = f"{VERSION}/info-{name}" + ("-for-some" if "configuration" in name else "")
+        assert captured(file).argv == tuple(argv)
+
+
+@pytest.mark.parametrize(("user", "groups", "queues"), [
+    ("alice", {"users"}, ["main.q", "debug.q"]), ("bob", {"users"}, []), ("bob", {"staff"}, ["debug.q"]),
+    ("carol", {"users"}, ["main.q"]), ("carol", {"games", "staff"}, ["debug.q"]),
+    # Nobody is kept out where this machine does not know the user.
+    ("bob", None, ["main.q", "debug.q"]),
+])
+def test_queues_are_offered_to_those_they_are_for(user, groups, queues):
+    """As real ``qselect -U`` said of alice and bob: debug.q is for alice and @staff, main.q not for bob and @games."""
+    found = offer(Policy(), info(**FOR_SOME, usersets="info-usersets"), user, groups)
+    assert list(found.choices.get("queue", ())) == queues
+
+
+def test_who_may_use_a_queue_is_not_known_without_the_lists():
+    for known in (FOR_SOME, {"queues": "info-queues", "usersets": "info-usersets"}):
+        assert all(queue.users == () for queue in info(**known).queues)
+    everybody = info(queues="info-queues", queues_configuration="info-queues-configuration", usersets="info-usersets")
+    assert all(queue.users == () for queue in everybody.queues)
+
+
+@pytest.mark.parametrize(("line", "users"), [
+    ("user_lists            bio-users \\\n                      arusers", ("alice", "@staff", "NONE")),
+    ("user_lists            arusers", ("NONE",)), ("user_lists            NONE,[g1=bio-users]", ()),
+    ("user_lists            unheard-of", ()),
+])
+def test_odd_lists_of_users(line, users):
+    """Several; of nobody, which lets nobody in; different by host; of a set that is gone."""
+    configuration = Completed(("qconf",), 0, f"qname                 main.q\n{line}\nxuser_lists           NONE\n", "")
+    found = SGE.parse_info({"queues": captured(f"{VERSION}/info-queues"), "queues-configuration": configuration,
+                            "usersets": captured(f"{VERSION}/info-usersets")})
+    assert found.queue("main.q").users == users
 
 
 @pytest.mark.parametrize(("fields", "environment"), [

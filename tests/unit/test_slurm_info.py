@@ -22,14 +22,14 @@ def info(**files):
 
 
 def sinfo(*rows):
-    names = "name up limit nodes state cores memory features gres size".split()
+    names = "name up limit nodes state cores memory features gres use".split()
     usual = dict(name="normal", up="up", limit="1-00:00:00", nodes="1", state="idle", cores="4", memory="6000",
-                 features="mc", gres="(null)", size="1-infinite")
+                 features="mc", gres="(null)", use="")
     text = "".join(SEPARATOR.join({**usual, **row}[name] for name in names) + "\n" for row in rows)
     return SLURM.parse_info({"queues": Completed(("sinfo",), 0, text, "")})
 
 
-@pytest.mark.parametrize("name", ["queues", "partitions", "accounts", "reservations", "shares"])
+@pytest.mark.parametrize("name", ["queues", "partitions", "accounts", "reservations", "shares", "waiting"])
 def test_the_captured_answers_are_those_to_our_own_commands(name):
     assert captured(f"slurm-22.05.8/info-{name}").argv == tuple(SLURM.info_commands()[name])
 
@@ -75,7 +75,24 @@ def test_a_closed_partition_is_not_up():
 
 def test_a_busy_node_is_not_idle():
     normal = info(queues="info-queues-one-node-mixed").queue("normal")
-    assert (normal.total_nodes, normal.idle_nodes) == (3, 2)
+    assert (normal.total_nodes, normal.idle_nodes, normal.free_cores, normal.all_cores) == (3, 2, 11, 12)
+    assert [(kind.features, kind.total, kind.idle, kind.partly, kind.free) for kind in normal.kinds] == [
+        (("mc",), 2, 1, 1, 3), (("mc", "himem"), 1, 1, 0, 0)]
+
+
+def test_jobs_that_wait_for_their_turn_are_counted_in_each_of_their_partitions():
+    """A held one, and one that waits for its time, are not in the way."""
+    found = info(queues="info-queues", waiting="info-waiting")
+    assert {queue.name: queue.waiting for queue in found.queues} == {"normal": 2, "debug": 0, "low": 2}
+    assert {queue.waiting for queue in info(queues="info-queues").queues} == {None}
+
+
+@pytest.mark.parametrize("state, use, partly, free", [
+    ("mixed", "5/3/0/8", 2, 3), ("mixed*", "5/3/0/8", 2, 3), ("mixed", "8/0/0/8", 0, 0), ("allocated", "8/0/0/8", 0, 0),
+    ("draining", "5/0/3/8", 0, 0), ("down", "0/0/8/8", 0, 0), ("mixed", "N/A", 0, 0)])
+def test_room_on_nodes_in_use(state, use, partly, free):
+    kind, = sinfo({"nodes": "2", "state": state, "use": use}).queues[0].kinds
+    assert (kind.total, kind.idle, kind.partly, kind.free) == (2, 0, partly, free)
 
 
 def test_limits_of_the_partition_record():

@@ -160,6 +160,8 @@ def test_a_real_clusters_queues_and_nodes():
     assert found.queue(None) is batch and not closed.up and batch.up
     assert (batch.max_walltime, batch.default_walltime, batch.max_nodes) == (86400, 1800, 2)
     assert (batch.total_nodes, batch.idle_nodes, batch.cores) == (2, 0, 4)
+    assert (batch.free_cores, batch.all_cores, batch.waiting) == (4, 8, 1)
+    assert [(kind.partly, kind.free) for kind in batch.kinds] == [(1, 2), (1, 2)]
     assert (batch.memory, batch.gpus, batch.features) == (24684084 * 1024, {"": 2}, ("himem", "a100"))
 
 
