@@ -11,6 +11,7 @@
     │   └── TimedOut        a command took too long: what it was to do may be done or not
     ├── ParseError          us: the batch system answered something we do not understand
     └── HelperError         the administrator: the helper could not act as the user
+        └── NoAnswer        its answer is none: what it was to do may be done or not
 """
 
 
@@ -64,3 +65,7 @@ class ParseError(HPCSpawnerError):
 
 class HelperError(HPCSpawnerError):
     """The helper could not act as the user; the text says what to check."""
+
+
+class NoAnswer(HelperError):
+    """The helper began, and its answer is none. What it was to do may be done or not."""

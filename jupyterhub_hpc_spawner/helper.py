@@ -50,6 +50,7 @@ def main():
         verbs = {"submit": submit, "run": run, "end": end}
         if not isinstance(request, dict) or request.get("verb") not in verbs:
             raise Refused("the request has no known verb")
+        print(flush=True)  # should this process be killed now, the Hub knows that it had begun
         answer = dict(verbs[request["verb"]](request), ok=True)
     except Exception as error:  # whatever came in, the Hub gets JSON
         answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
@@ -85,12 +86,16 @@ def run(request):
         done = subprocess.run([path, *arguments], input=request.get("stdin", "").encode(), capture_output=True,
                               env=env, cwd="/", timeout=float(request["timeout"]), check=False)
     except subprocess.TimeoutExpired:
-        return {"returncode": -1, "stdout": "", "stderr": f"{program} did not answer in {request['timeout']} s",
-                "timeout": True}
+        return _given_up(f"{program} did not answer in {request['timeout']} s")
     if len(done.stdout) > MAX_OUTPUT:  # an answer that is cut would say that the rest is not there
-        raise Refused(f"{program} printed more than {MAX_OUTPUT} bytes")
+        return _given_up(f"{program} printed more than {MAX_OUTPUT} bytes")
     return {"returncode": done.returncode, "stdout": done.stdout.decode(errors="replace"),
             "stderr": done.stderr[:MAX_LOG].decode(errors="replace"), "timeout": False}
+
+
+def _given_up(why):
+    """What the program was to do may be done or not."""
+    return {"returncode": -1, "stdout": "", "stderr": why, "timeout": True}
 
 
 def _refuse_for_caller(request, path):

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from typing import ClassVar, Mapping, Protocol, runtime_checkable
 
-from ..errors import QueryError
+from ..errors import QueryError, SubmitError
 from ..model import ClusterInfo, Completed, Estimate, JobRequest, JobStatus
 
 
@@ -26,7 +26,8 @@ class BatchSystem(Protocol):
         """The script (or the description) goes to its standard input. Run as the user."""
 
     def parse_job_id(self, completed: Completed) -> str:
-        """The id of the new job; SubmitError with the system's own words where there is none."""
+        """The id of the new job; SubmitError with the system's own words where it refused, QueryError where there may
+        be a job all the same: see ``no_job``."""
 
     def find_command(self, name: str, username: str) -> list[str]:
         """Asks for this user's job of that name (``JobRequest.name``). Run as the user."""
@@ -110,6 +111,14 @@ def places(waiting):
 def own_words(completed):
     """What a command that failed said, or at least its exit status."""
     return completed.stderr.strip() or completed.stdout.strip() or f"exit status {completed.returncode}"
+
+
+def no_job(completed, unreachable, words):
+    """The error of a submission that gave no id: ``words`` are a refusal, unless the command's own are ``unreachable``,
+    or it ended well: then its answer is cut or another's."""
+    if completed.returncode == 0:
+        return QueryError(f"{completed.argv[0]} gave no number of a job: {words[:500]}")
+    return (QueryError if unreachable.search(own_words(completed)) else SubmitError)(words)
 
 
 def require_success(completed):

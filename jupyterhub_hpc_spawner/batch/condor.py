@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import OptionError, QueryError, SubmitError
+from ..errors import OptionError
 from ..model import JobState, JobStatus
 from . import condor_info
-from .base import first_line, own_words, require_success
+from .base import first_line, no_job, own_words, require_success
 
 # https://htcondor.readthedocs.io/en/latest/classad-attributes/job-classad-attributes.html, JobStatus.
 STATES = {
@@ -56,8 +56,7 @@ class HTCondor:
         # "7.0 - 7.0": the first and the last job that were made.
         found = re.search(r"^([0-9]{1,12}\.[0-9]{1,9}) - \1$", completed.stdout.strip(), re.MULTILINE)
         if completed.returncode != 0 or not found:
-            words = own_words(completed)
-            raise (QueryError if _UNREACHABLE.search(words) else SubmitError)(words.replace("ERROR: ", ""))
+            raise no_job(completed, _UNREACHABLE, own_words(completed).replace("ERROR: ", ""))
         return found[1]
 
     def find_command(self, name, username):

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import ConfigError, QueryError, SubmitError
+from ..errors import ConfigError, QueryError
 from ..model import JobState, JobStatus
 from . import lsf_info
-from .base import first_line, own_words, require_success
+from .base import first_line, no_job, own_words, require_success
 
 _SEP = "^"
 # pend_reason is last: it has many words, and in some configurations many lines.
@@ -60,8 +60,7 @@ class LSF:
         # A site's esub may print more.
         found = re.search(r"^\s*Job <([1-9][0-9]{0,19})> is submitted to ", completed.stdout, re.MULTILINE)
         if completed.returncode != 0 or not found:
-            words = own_words(completed)
-            raise (QueryError if _UNREACHABLE.search(words) else SubmitError)(words)
+            raise no_job(completed, _UNREACHABLE, own_words(completed))
         return found[1]
 
     def find_command(self, name, username):

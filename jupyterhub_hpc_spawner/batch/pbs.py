@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import ParseError, QueryError, SubmitError
+from ..errors import ParseError
 from ..model import JobState, JobStatus
 from . import pbs_info
-from .base import first_line, own_words, require_success
+from .base import first_line, no_job, own_words, require_success
 
 # qstat(1B), "job state"; on PBS a deleted job stays R until its processes have ended.
 STATES = {
@@ -59,8 +59,7 @@ class PBS:
         last = completed.stdout.strip().rpartition("\n")[2].strip()
         found = _ID.fullmatch(last)
         if completed.returncode != 0 or not found:
-            words = own_words(completed)
-            raise (QueryError if _NO_SERVER.search(words) else SubmitError)(words.replace("qsub: ", ""))
+            raise no_job(completed, _NO_SERVER, own_words(completed).replace("qsub: ", ""))
         # The number alone: qstat cuts the server's name, and qdel takes it as the default server's.
         return found[1]
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 from xml.etree import ElementTree
 
-from ..errors import ParseError, QueryError, SubmitError
+from ..errors import ParseError, QueryError
 from ..model import JobState, JobStatus
 from . import sge_info
-from .base import own_words, require_success
+from .base import no_job, own_words, require_success
 
 # qstat(1): d deletion, E error, h hold, q queued, r running, R restarted, s S T suspended (by hand, by the queue, by
 # load), t transferring, w waiting, z ended. A code is several of them; the first line here that has one counts.
@@ -62,8 +62,7 @@ class GridEngine:
     def parse_job_id(self, completed):
         last = completed.stdout.strip().rpartition("\n")[2].strip()
         if completed.returncode != 0 or not re.fullmatch(r"[0-9]{1,20}", last):
-            words = own_words(completed)
-            raise (QueryError if _NO_MASTER.search(words) else SubmitError)(_say(words))
+            raise no_job(completed, _NO_MASTER, _say(own_words(completed)))
         return last
 
     def find_command(self, name, username):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import ClassVar
 
-from ..errors import ParseError, QueryError, SubmitError
+from ..errors import ParseError, QueryError
 from ..model import Estimate, JobState, JobStatus
 from . import slurm_info
-from .base import first_line, own_words, places, require_success
+from .base import first_line, no_job, own_words, places, require_success
 from .slurm_info import SEP, duration
 
 _STATUS_FIELDS = ("%i", "%T", "%r", "%B", "%N", "%S", "%L", "%P", "%Q")
@@ -99,9 +99,7 @@ class Slurm:
         # "--parsable" prints "id" or "id;cluster"; a wrapper or plug-in may print lines before it.
         last = completed.stdout.strip().rpartition("\n")[2].partition(";")[0].strip()
         if completed.returncode != 0 or not re.fullmatch(r"[0-9]{1,20}", last):
-            words = own_words(completed)
-            words = words.replace("sbatch: error: ", "")
-            raise (QueryError if _UNREACHABLE.search(words) else SubmitError)(words)
+            raise no_job(completed, _UNREACHABLE, own_words(completed).replace("sbatch: error: ", ""))
         return last
 
     def find_command(self, name, username):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 from xml.etree import ElementTree
 
-from ..errors import OptionError, ParseError, QueryError, SubmitError
+from ..errors import OptionError, ParseError
 from ..model import JobState, JobStatus
 from . import torque_info
-from .base import first_line, own_words, require_success
+from .base import first_line, no_job, own_words, require_success
 
 # qstat(1B), "the job state". While E, processes may still be there; C stays for keep_completed seconds.
 STATES = {"C": JobState.FINISHED, "E": JobState.RUNNING, "H": JobState.PENDING, "Q": JobState.PENDING,
@@ -58,8 +58,7 @@ class Torque:
     def parse_job_id(self, completed):
         last = completed.stdout.strip().rpartition("\n")[2].strip()
         if completed.returncode != 0 or not _ID.fullmatch(last):
-            words = own_words(completed)
-            raise (QueryError if _NO_SERVER.search(words) else SubmitError)(words.replace("qsub: ", ""))
+            raise no_job(completed, _NO_SERVER, own_words(completed).replace("qsub: ", ""))
         return last
 
     def find_command(self, name, username):

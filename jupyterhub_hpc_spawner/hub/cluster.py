@@ -3,7 +3,7 @@ import asyncio
 import time
 
 from ..batch.base import StartEstimates
-from ..errors import HPCSpawnerError, QueryError
+from ..errors import HelperError, HPCSpawnerError, NoAnswer, QueryError
 from ..model import ClusterInfo
 from . import estimates, metrics
 from .commands import base_environment, run
@@ -50,13 +50,15 @@ class Cluster:
                     username, self.system.submit_command(request), self.timeout, verb="submit",
                     session_dir=request.session_dir, files=files, stdin=text)
                 return self.system.parse_job_id(completed)
-        except QueryError as error:
+        except (QueryError, NoAnswer) as error:
             self.log.warning("Whether %s of %s was submitted is not known: %s", request.name, username, error)
             job_id = await self._found(username, request.name)
             if not job_id:
                 await self.end(username, request.session_dir)
                 raise
             return job_id
+        except HelperError:  # it was not carried out
+            raise
         except HPCSpawnerError:
             await self.end(username, request.session_dir)
             raise
@@ -79,7 +81,7 @@ class Cluster:
                     completed = await self.helper.run(username, self.system.find_command(name, username), self.timeout)
                 if found := self.system.parse_found(name, completed):
                     return found
-            except QueryError as error:
+            except (QueryError, NoAnswer) as error:
                 unknown = error
         if unknown:
             raise unknown

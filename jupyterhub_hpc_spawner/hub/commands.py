@@ -2,17 +2,22 @@
 import asyncio
 import json
 import os
-import pwd
 import re
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
-from ..errors import ConfigError, HelperError, QueryError, TimedOut
+from ..errors import ConfigError, HelperError, NoAnswer, QueryError, TimedOut
 from ..model import Completed
+from .turns import Turns
 
 REAP_TIMEOUT = 3
 HELPER = "jupyterhub-hpc-spawner-helper"
+# What the helper prints before it does what it is asked for.
+BEGUN = "\n"
 # What an answer has, by verb: a helper of another version may say less.
 _RAN = {"returncode": int, "stdout": str, "stderr": str, "timeout": bool}
 ANSWERS = {"submit": _RAN, "run": _RAN, "end": {"log": str}}
@@ -31,21 +36,35 @@ async def run(argv, *, env, timeout, stdin="", limit=64 * 1024 ** 2, **identity)
                                    start_new_session=True, **identity)
     except OSError as error:
         raise QueryError(f"{argv[0]} cannot be run: {error.strerror}") from error
-    talk = asyncio.ensure_future(_talk(process, stdin, limit))
     try:
-        # Not wait_for: before Python 3.12 it may lose a cancellation, and a poller that is not cancelled keeps the
-        # Hub from ending.
-        done, _ = await asyncio.wait([talk], timeout=timeout)
-        if not done:
-            raise TimedOut(f"{argv[0]} did not answer within {timeout:g} s")
-        stdout, stderr = talk.result()
-    except BaseException:
-        talk.cancel()
+        stdout, stderr = await within(timeout, _talk(process, stdin, limit))
+    except BaseException as error:
         # The whole group: the program may have ended and left others behind that hold its output.
         _kill(process)
         await _end(process)
+        if isinstance(error, asyncio.TimeoutError):
+            raise TimedOut(f"{argv[0]} did not answer within {timeout:g} s") from None
         raise
     return Completed(tuple(argv), process.returncode, stdout, stderr)
+
+
+async def within(seconds, awaitable):
+    """Its result; asyncio.TimeoutError after so many seconds, when it is cancelled.
+
+    Not wait_for: before Python 3.12 that may lose a cancellation, and a task that is not cancelled keeps the Hub from
+    ending.
+    """
+    task = asyncio.ensure_future(awaitable)
+    try:
+        done, _ = await asyncio.wait([task], timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if not done:
+        task.cancel()
+        await asyncio.wait([task])
+        raise asyncio.TimeoutError
+    return task.result()
 
 
 async def first_of(*awaitables):
@@ -125,6 +144,65 @@ def base_environment(extra):
     return {"LANG": "C.UTF-8", **extra, "PATH": os.pathsep.join([extra["PATH"], *path] if "PATH" in extra else path)}
 
 
+@dataclass(frozen=True)
+class Account:
+    """A system user; ``groups`` are numbers."""
+
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    groups: list
+
+
+class Accounts:
+    """What this machine's directory of users says: it may be elsewhere and hang, and nobody waits for it for long."""
+
+    PATIENCE, KEPT, AGAIN, AT_ONCE = 10, 60, 5, 8
+
+    def __init__(self):
+        self._known = {}
+        self._turns = Turns(self.AT_ONCE)
+
+    async def find(self, username):
+        """The Account, None where there is none of this name. Raises HelperError where nobody knows."""
+        until, found = self._known.get(username, (0, None))
+        if time.monotonic() > until:
+            try:
+                said = await self._ask(self.PATIENCE, username)
+                found, keep = (Account(**said), self.KEPT) if said else (None, 0)
+            except HelperError as error:  # what is to be done for the user next would wait as long
+                found, keep = str(error), self.AGAIN
+            self._known[username] = time.monotonic() + keep, found
+        if isinstance(found, str):
+            raise HelperError(found)
+        return found
+
+    async def groups(self, username, patience):
+        """The names of the user's groups, None where there is none of this name. Raises HelperError."""
+        return await self._ask(patience, username, "groups")
+
+    async def _ask(self, patience, *words):
+        argv = [sys.executable, "-I", "-S", str(Path(__file__).with_name("who_is.py")), *words]
+
+        async def in_turn():
+            async with self._turns.turn(words[0]):
+                return await run(argv, env=base_environment({}), timeout=patience)
+
+        try:
+            return json.loads((await within(patience, in_turn())).stdout)
+        except (asyncio.TimeoutError, QueryError, ValueError) as error:
+            raise HelperError(f"this machine's directory of users does not say who {words[0]} is (no answer to "
+                              f"`id {words[0]}` within {patience} s)") from error
+
+
+def known(username, account):
+    """The account. Raises HelperError where there is none."""
+    if account is None:
+        raise HelperError(f"there is no system user {username}")
+    return account
+
+
 class Helper:
     """Acts as a user, through the helper program.
 
@@ -136,32 +214,27 @@ class Helper:
         self.path = path
         self.prefix = tuple(prefix)
         self.env = dict(env or {})
+        self.accounts = Accounts()
 
     async def ask(self, username, verb, timeout, **fields):
         """The helper's answer to one request. Raises HelperError with what to check: then the request was not carried
-        out; TimedOut where nobody knows."""
+        out; NoAnswer and TimedOut where nobody knows."""
         if not _USERNAME.fullmatch(username):
             raise HelperError(f"{username!r} cannot be the name of a system user")
-        argv, identity = self._command(username)
+        account = await self.accounts.find(username)
+        argv, identity = self._command(username, account)
         request = json.dumps({"verb": verb, "timeout": timeout, "env": self.env, **fields})
         try:
-            done = await run(argv, env=self._environment(username), stdin=request, timeout=timeout + 10, **identity)
+            done = await run(argv, env=_environment(username, account), stdin=request, timeout=timeout + 10, **identity)
         except TimedOut:
             raise
         except QueryError as error:
             raise HelperError(str(error)) from error
-        try:
-            answer = json.loads(done.stdout)
-            answered = isinstance(answer, dict) and isinstance(answer.get("ok"), bool)
-        except ValueError:
-            answered = False
-        if not answered:
-            words = (done.stderr.strip() or f"exit status {done.returncode}")[:500]
-            raise HelperError(f"the helper could not act as {username}: {words}")
+        answer = _read_answer(username, done)
         if not answer["ok"]:
             raise HelperError(f"the helper refused to {verb}: {answer.get('error')}")
         if not all(isinstance(answer.get(name), kind) for name, kind in ANSWERS.get(verb, {}).items()):
-            raise HelperError(f"the helper answered something else than to {verb}; is it of the Hub's own version?")
+            raise NoAnswer(f"the helper answered something else than to {verb}; is it of the Hub's own version?")
         return answer
 
     async def run(self, username, argv, timeout, **fields):
@@ -171,26 +244,35 @@ class Helper:
             raise TimedOut(answer["stderr"])
         return Completed(tuple(argv), answer["returncode"], answer["stdout"], answer["stderr"])
 
-    def _command(self, username):
+    def _command(self, username, account):
         if self.prefix:
             return [username if word == "{username}" else word for word in self.prefix] + [self.path], {}
-        try:
-            user = pwd.getpwnam(username)
-        except KeyError:
-            raise HelperError(f"there is no system user {username}") from None
-        if user.pw_uid == os.geteuid():
+        user = known(username, account)
+        if user.uid == os.geteuid():
             return [self.path], {}
         if os.geteuid() == 0:
-            groups = os.getgrouplist(username, user.pw_gid)
-            return [self.path], {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
+            return [self.path], {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
         return ["sudo", "-n", "-H", "-u", username, "--", self.path], {}
 
-    def _environment(self, username):
-        try:
-            user = pwd.getpwnam(username)
-        except KeyError:
-            return base_environment({})
-        return base_environment({"HOME": user.pw_dir, "USER": username, "LOGNAME": username, "SHELL": user.pw_shell})
+
+def _environment(username, account):
+    if account is None:
+        return base_environment({})
+    return base_environment({"HOME": account.home, "USER": username, "LOGNAME": username, "SHELL": account.shell})
+
+
+def _read_answer(username, done):
+    """The answer; HelperError where the helper did not begin, NoAnswer where it did and has not said how it went."""
+    try:
+        answer = json.loads(done.stdout)
+        if isinstance(answer, dict) and isinstance(answer.get("ok"), bool):
+            return answer
+    except ValueError:
+        pass
+    words = (done.stderr.strip() or f"exit status {done.returncode}")[:500]
+    if done.stdout.startswith(BEGUN):
+        raise NoAnswer(f"the helper began to act as {username} and gave no answer: {words}")
+    raise HelperError(f"the helper could not act as {username}: {words}")
 
 
 def default_helper():

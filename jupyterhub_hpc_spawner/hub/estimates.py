@@ -40,7 +40,8 @@ class Estimates:
         self._worker = None
 
     def look(self, username, request, render):
-        """(Estimate or None, whether there will be one soon), at once. ``render()`` makes what is to be asked."""
+        """(Estimate or None, whether there will be one soon), at once. ``render`` is a
+        coroutine function that makes what is to be asked."""
         known = self._find(username, request)
         now = self._clock()
         silent = max(self._silent_until, self._not_before.get(username, 0) - USER_PAUSE) > now
@@ -66,7 +67,7 @@ class Estimates:
     async def _question(self, username, request, render):
         pause = USER_PAUSE
         try:
-            estimate = await self._ask(username, *render())
+            estimate = await self._ask(username, *await render())
             self._keep(username, request, estimate)
             self._silence = SILENCE
         except QueryError as error:
@@ -112,6 +113,7 @@ def look(spawner, options):
                           partial(_render, spawner, options))
 
 
-def _render(spawner, options):
+async def _render(spawner, options):
     """(JobRequest, script), the same as for a start; no directory is made, and no secret is in them."""
+    await staging.find_home(spawner)
     return staging.render(spawner, options, NAME, f"{staging.session_root(spawner)}/{NAME}")[:2]

@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from ..errors import ConfigError, HelperError, OptionError, OptionErrors, QueryError, SubmitError
 from ..model import JobState
 from . import private, staging
+from .commands import within
 from .failures import StartFailed, bad_options
 from .session import LOG_LINES, ExtraJob, new_name
 
@@ -104,7 +105,7 @@ class ExtraJobs:
         if self._following:
             self._following.cancel()
         try:
-            await asyncio.wait_for(self._all_finished(), patience)
+            await within(patience, self._all_finished())
         except asyncio.TimeoutError:
             if self.jobs:
                 self.session.log.warning("Extra jobs were cancelled and have not ended yet: %s",

@@ -1,11 +1,7 @@
 """What the user of a spawner may choose: the cluster's answer, the user's groups there, and what was chosen before."""
-import asyncio
-import grp
-import os
-import pwd
 from datetime import datetime, timezone
 
-from ..errors import OptionErrors
+from ..errors import HelperError, OptionErrors
 from ..form_data import from_link
 from ..model import ClusterInfo
 from ..offers import offer, with_groups
@@ -24,7 +20,7 @@ async def look(spawner, patience=PATIENCE):
     """Have the cluster known: waits only for its very first answer, and for that ``patience`` seconds."""
     info = await spawner.cluster.known_info(patience) if spawner.discover else ClusterInfo()
     if any(each.groups or with_groups(each.users) for each in (*info.queues, *info.reservations)):
-        spawner.user_groups = await _groups_of(spawner.user.name)
+        spawner.user_groups = await _groups_of(spawner)
 
 
 def filled_in(spawner):
@@ -47,15 +43,10 @@ def _impossible(spawner, values, link):
     return {}
 
 
-async def _groups_of(username):
+async def _groups_of(spawner):
     """The names of the user's groups; None where this machine does not know the user, or not soon enough."""
     try:
-        # The directory of users may be elsewhere and slow.
-        return await asyncio.wait_for(asyncio.to_thread(_groups, username), PATIENCE)
-    except (KeyError, asyncio.TimeoutError, OSError):
+        found = await spawner.cluster.helper.accounts.groups(spawner.user.name, PATIENCE)
+    except HelperError:
         return None
-
-
-def _groups(username):
-    user = pwd.getpwnam(username)
-    return frozenset(grp.getgrgid(number).gr_name for number in os.getgrouplist(username, user.pw_gid))
+    return None if found is None else frozenset(found)

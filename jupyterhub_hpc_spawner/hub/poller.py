@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import HPCSpawnerError
 from ..model import JobState, JobStatus
-from .commands import first_of
+from .commands import first_of, within
 
 _UNASKED = JobStatus(JobState.UNKNOWN)
 _MAX_PAUSE = 60
@@ -105,7 +105,7 @@ class Poller:
         late = self._clock() + timeout
         while self._watched[job_id].in_doubt and (left := late - self._clock()) > 0:
             try:
-                await asyncio.wait_for(self.next_round(), left)
+                await within(left, self.next_round())
             except asyncio.TimeoutError:
                 break
             if self.failures or job_id not in self._watched:

@@ -12,6 +12,7 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.utils import utcnow
 
 from ..form import read
+from .commands import within
 from .failures import StartFailed
 
 _TYPED = "_hpc_typed"
@@ -100,7 +101,7 @@ async def _said_to_be_up(**ignored):
 async def _resume(spawner, listening):
     server, user = spawner.server, spawner.user
     try:
-        url = urlsplit(await asyncio.wait_for(listening, spawner.start_timeout))
+        url = urlsplit(await within(spawner.start_timeout, listening))
         server.proto, server.ip, server.port = url.scheme, url.hostname, url.port
         sqlalchemy.inspect(spawner.orm_spawner).session.commit()
         del server.wait_up

@@ -3,11 +3,12 @@ import asyncio
 from functools import partial
 from types import SimpleNamespace
 
-from ..errors import ConfigError, HelperError, OptionError, OptionErrors, QueryError, SubmitError
+from ..errors import ConfigError, HelperError, NoAnswer, OptionError, OptionErrors, QueryError, SubmitError
 from ..model import JobState, JobStatus
 from ..runtimes import wanted_runtimes
 from . import certificates, ending, extra, handlers, metrics, pace, pages, private, staging
 from .choosing import Choosing
+from .commands import within
 from .failures import StartFailed, bad_options, field_of
 from .session import LOG_LINES, Session
 from .session_log import SessionLog
@@ -23,8 +24,7 @@ class HPCSpawner(Choosing):
     """Sessions as batch jobs, with Dask and IPyParallel already connected."""
 
     replaces_batchspawner = paced = True
-    session = None
-    _submission = None
+    session = _submission = None
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -58,11 +58,12 @@ class HPCSpawner(Choosing):
         options = await self.check_options(self.user_options)
         private.keep_failure(self, None)
         private.keep_end(self.orm_spawner, None)
-        self._check_number()  # and no await before there is a session: of starts at once each counts
         try:
-            self.session = self.new_session()
+            await staging.find_home(self)
         except HelperError as error:
             raise private.keep_failure(self, StartFailed.not_submitted(error)) from error
+        self._check_number()  # and no await before there is a session: of starts at once each counts
+        self.session = self.new_session()
         self.session.state.token = private.token_number(self)
         self.session.reach("asked")
         self.session.tell(5, "Submitting the job.",
@@ -95,7 +96,7 @@ class HPCSpawner(Choosing):
         """
         session, patience = self.session, self.start_timeout - min(30, self.start_timeout / 10)
         try:
-            self.ip, self.port = await asyncio.wait_for(session.listening(self.cluster.poller), patience)
+            self.ip, self.port = await within(patience, session.listening(self.cluster.poller))
         except asyncio.TimeoutError:
             failure = StartFailed.too_late(session.state.job_id, self.start_timeout, session.state.steps[-1]["step"])
             session.log.error("The session could not start: %r", failure.summary)
@@ -158,6 +159,7 @@ class HPCSpawner(Choosing):
             private.refuse(self, {field_of(error): str(error)})
             raise StartFailed.refused(error) from error
         except (ConfigError, HelperError, QueryError) as error:
+            session.over = not isinstance(error, (NoAnswer, QueryError))
             session.log.error("No job: %s", error)
             raise StartFailed.not_submitted(error) from error
 
@@ -227,7 +229,7 @@ class HPCSpawner(Choosing):
                              extra.jobs_of(self).cancel_all())
         if not now:
             try:
-                await asyncio.wait_for(self.session.ended(self.cluster.poller), STOP_TIMEOUT)
+                await within(STOP_TIMEOUT, self.session.ended(self.cluster.poller))
             except asyncio.TimeoutError:
                 self.session.log.warning("The job was cancelled and has not ended yet; it will be cancelled again")
                 self.cluster.owed.add(self.user.name, self.session.state.job_id)
@@ -238,8 +240,7 @@ class HPCSpawner(Choosing):
     def _keep_unreachable(self, log):
         """JupyterHub's own word for it, a TimeoutError, says nothing of the job."""
         failure = StartFailed.unreachable(self.session.state.job_id, f"{self.ip}:{self.port}", self.http_timeout)
-        failure.details = log
-        private.keep_failure(self, failure)
+        private.keep_failure(self, failure).details = log
 
     async def _clean_up(self, patience=STOP_TIMEOUT):
         """The end of the session's log; its directory is removed, its token is good for nothing, and nobody asks for
@@ -293,8 +294,7 @@ class HPCSpawner(Choosing):
 
     def clear_state(self):
         super().clear_state()
-        self.session = None
-        self._submission = None
+        self.session = self._submission = None
 
 
 private.at_hub_start(HPCSpawner)

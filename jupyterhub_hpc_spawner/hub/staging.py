@@ -2,23 +2,28 @@
 import json
 import os
 
-from ..errors import HelperError
 from ..model import Environment, JobRequest
 from ..options import dump_options, find_environment
 from ..runtimes import wanted_runtimes
 from ..runtimes.jobqueue import jobqueue
 from ..script import environment_file, make_templates, render_submission
 from . import certificates, credentials
+from .commands import known
+
+
+async def find_home(spawner):
+    """Have the user's home directory known, where session directories are below it: batchspawner would keep the whole
+    Hub waiting for it. Raises HelperError."""
+    if spawner.session_root.startswith("~") and not spawner.trait_has_value("req_homedir"):
+        name = spawner.user.name
+        spawner.req_homedir = known(name, await spawner.cluster.helper.accounts.find(name)).home
 
 
 def session_root(spawner):
-    """Where the user's session directories are. Raises HelperError."""
+    """Where the user's session directories are, see ``find_home``."""
     root = spawner.session_root.replace("{username}", spawner.user.name)
     if root == "~" or root.startswith("~/"):
-        try:
-            root = spawner.req_homedir + root[1:]
-        except KeyError:
-            raise HelperError(f"there is no system user {spawner.user.name} on the Hub") from None
+        root = spawner.req_homedir + root[1:]
     return root.rstrip("/")
 
 

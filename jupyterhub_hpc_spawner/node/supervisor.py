@@ -35,18 +35,21 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._end)
         code = self._run_once()
-        # Without the session's directory, where the note would be, the session has ended.
-        while (code < 0 or code == BROKEN) and not self.ending and os.path.isdir(os.path.dirname(self.note)):
+        while (code < 0 or code == BROKEN) and self._goes_on():
             delay = self.backoff.end()
             if self.backoff.quick_ends >= len(DELAYS):
                 break
             leave_note(self.note, "the process that keeps the workers of %s %s, and they went with it; all start again"
                        % (os.uname().nodename.split(".")[0], "broke" if code > 0 else "was killed (signal %d)" % -code))
             self._pause(delay)
-            if not self.ending and os.path.isdir(os.path.dirname(self.note)):
+            if self._goes_on():
                 self._empty_scratch()
                 code = self._run_once()
         return code if code >= 0 else 128 - code
+
+    def _goes_on(self):
+        """Without the session's directory, where the note would be, the session has ended."""
+        return not self.ending and os.path.isdir(os.path.dirname(self.note))
 
     def _run_once(self):
         self.backoff.begin()

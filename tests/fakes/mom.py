@@ -61,8 +61,7 @@ class Mom:
 
     def run(self):
         self.update(mom=os.getpid())
-        if self.wait_for_nodes():
-            self.start()
+        if self.wait_for_nodes() and self.start():
             while self.reap():
                 self.serve_tasks()
                 self.watch()
@@ -90,10 +89,15 @@ class Mom:
             time.sleep(PAUSE)
 
     def start(self):
+        """Whether it could: a script whose directory or output cannot be opened is not started, and the job is over."""
         hosts = list(NODES[:self.record["nodes"]])
         self.update(state="running", hosts=hosts, started=time.time())
         launch = self.system.launch(self.store, self.record)
-        self.main = self.spawn(hosts[0], **launch)
+        try:
+            self.main = self.spawn(hosts[0], **launch)
+        except OSError as error:
+            print(f"job {self.number}: {error}", file=sys.stderr, flush=True)
+        return self.main is not None
 
     def spawn(self, node, argv, env, cwd, stdin="", stdout=os.devnull, stderr=None, executable=None):
         """A process in a session of its own on the node; ``stdin`` is text."""

@@ -19,8 +19,13 @@ def main(directory, system, program, *arguments):
     store.log(program=program, kind=kind, argv=arguments, fault=fault)
     try:
         returncode, stdout, stderr = injected(module, kind, fault) or function(store, list(arguments))
-        if fault == "late":  # it did its work, and nobody hears of it
+        # It did its work, and nobody hears of it.
+        if fault == "late":
             injected(module, kind, "hang")
+        elif fault == "kill":
+            os.kill(os.getppid(), signal.SIGKILL)
+        elif fault == "cut":
+            stdout, stderr = GARBAGE, ""
     except Refusal as refusal:
         returncode, stdout, stderr = refusal.answer
     sys.stdout.write(stdout)
@@ -36,7 +41,16 @@ def injected(module, kind, fault):
             signal.pause()
     if word == "slow":
         time.sleep(float(number))
-    elif word == "late":
+    elif word in ("late", "kill", "cut"):
+        return None
+    elif word == "later" and os.fork():
+        while True:  # the work is done when nobody waits for it any more
+            signal.pause()
+    elif word == "later":
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        os.dup2(1, 2)
+        time.sleep(float(number))
         return None
     elif word == "garbage":
         return 0, GARBAGE, ""

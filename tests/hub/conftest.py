@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes.toy import Toy
+from support.hostile_hub import HostileHub
 from support.running_hub import ENVIRONMENTS, RunningHub, server_path, wait_for
 
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -79,7 +80,7 @@ class LocalHub(RunningHub):
 
 @pytest.fixture(scope="module")
 def hub(environment, tmp_path_factory):
-    hub = LocalHub(tmp_path_factory.mktemp("hub"), environment).start()
+    hub = LocalHub(tmp_path_factory.mktemp("hub"), environment, 'c.JupyterHub.log_level = "DEBUG"\n').start()
     hub.add_user(hub.user)
     yield hub
     hub.end_session()
@@ -116,6 +117,17 @@ def idle(hub):
     yield hub
     hub.end_session()
     (hub.home / ".jupyterhub.env").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def starting(idle):
+    """A session whose job runs and says nothing itself until there is a file."""
+    (idle.home / ".jupyterhub.env").write_text('until [ -e "$HOME/go" ]; do sleep 0.05; done\n')
+    (idle.home / "go").unlink(missing_ok=True)
+    assert idle.api("POST", f"/users/{idle.user}/server", {"user_options": {}}).status < 300
+    idle.progress(idle.user, until=lambda event: "is submitted" in event["message"])
+    yield idle
+    (idle.home / "go").touch()
 
 
 TOY_CONFIG = """
@@ -191,6 +203,13 @@ def shown(tmp_path_factory):
     hub.start().add_user(hub.user)
     yield hub
     hub.clean()
+    hub.stop()
+
+
+@pytest.fixture(scope="module")
+def hostile_hub(environment, tmp_path_factory):
+    hub = HostileHub(tmp_path_factory.mktemp("hub"), environment).start()
+    yield hub.add_user(hub.user)
     hub.stop()
 
 

@@ -38,17 +38,6 @@ def send(hub, plan, body):
         return Answer(error.code, error.read(), error.headers)
 
 
-@pytest.fixture
-def starting(idle):
-    """A session whose job runs and says nothing itself until there is a file."""
-    (idle.home / ".jupyterhub.env").write_text('until [ -e "$HOME/go" ]; do sleep 0.05; done\n')
-    (idle.home / "go").unlink(missing_ok=True)
-    assert idle.api("POST", f"/users/{idle.user}/server", {"user_options": {}}).status < 300
-    idle.progress(idle.user, until=lambda event: "is submitted" in event["message"])
-    yield idle
-    (idle.home / "go").touch()
-
-
 def test_an_address_is_believed_only_where_the_report_came_from_there(starting):
     """Through the proxy the report comes from the Hub's own machine, whoever sends it."""
     assert report(starting, plan_of(starting)).status == 204

@@ -111,7 +111,7 @@ def test_the_page_shows_it_and_what_slurm_refuses(hub, browser, numbers, dark, p
         page.select_option("#hpc-account", "geo")
         page.fill("#hpc-cores", "8")
         page.fill("#hpc-walltime", f"{next(numbers)}m")
-        page.wait_for_selector(".hpc-outlook-wait:has-text(\"Slurm's estimate\")", timeout=60000)
+        page.wait_for_selector(".hpc-outlook-wait:has-text('in 20 min')", timeout=60000)
         assert re.search(r"Would start at about .*\d\d.*, in 20 min", page.inner_text(".hpc-outlook-wait"))
         chrome.picture(page, f"estimate{name}")
         hub.toy.faults(estimate="refuse")

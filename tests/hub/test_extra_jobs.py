@@ -87,6 +87,9 @@ def test_workers_of_an_extra_job_join_the_client(session, token):
     files = "".join(path.read_text() for path in directory.iterdir() if path.is_file())
     body, api_token = proof(session)
     assert body["secret"] not in files and api_token not in files and "JUPYTERHUB_API" not in files
+    key = (session.home / "sessions" / body["session"] / "tls.pem").read_text().splitlines()[1]
+    seen = session.log.read_text() + files
+    assert "[D " in seen and not [text for text in (body["secret"], api_token, key) if text in seen]
 
 
 def test_a_cancelled_extra_job_leaves_nothing_and_no_longer_counts(session, token):

@@ -1,9 +1,11 @@
 """Text of the batch system, of the site and of jobs is shown as text, whatever it holds; nothing sticks out."""
 import json
+import re
 
 import pytest
 from fakes import slurm_info
 from support import browser as chrome
+from support.running_hub import request, wait_for
 
 ONLY = ("newest",)
 # No line breaks: these are in tables that a line ends, and NUL ends a string for Slurm itself.
@@ -132,6 +134,49 @@ def test_a_log(hub, page):
     page.reload()
     page.wait_for_selector("#start")
     assert page.evaluate("window.pwned") is None
+
+
+# As long as a report may be: 1000 characters.
+SAID = f"{HOSTILE}\nsecond line\r\n\u2028third{'z' * 1000}"[:1000]
+
+
+def report(hub, phase):
+    """What the job says to the Hub in its own words, whatever it is."""
+    directory = hub.home / "sessions" / hub.state(hub.user)["name"]
+    plan = json.loads((directory / "plan.json").read_text())
+    token = re.search(r"JUPYTERHUB_API_TOKEN=(\S+)", (directory / "environment.sh").read_text())[1]
+    body = {"session": plan["session"], "secret": plan["secret"], "phase": phase, "address": "127.0.0.1",
+            "message": SAID}
+    assert request("POST", f"{hub.url}/hub/api/hpc-spawner/report", body, token).status == 204
+
+
+def test_what_a_job_says_of_its_failure(hub, page):
+    (hub.home / ".jupyterhub.env").write_text("until [ -e ~/go ]; do sleep 0.1; done\n")
+    hub.begin(environment="light")
+    page.goto(f"{hub.url}/hub/spawn-pending/{hub.user}")
+    page.wait_for_selector("li[data-step=node].now")
+    report(hub, "failed")
+    page.wait_for_selector("#hpc-failed:visible >> text={{7*7}}", timeout=60000)
+    assert "<script>window.pwned=1</script>" in page.inner_text("#hpc-failed")
+    assert_harmless(page, "said-failed")
+    page.goto(f"{hub.url}/hub/spawn-pending/{hub.user}")
+    page.wait_for_selector("main >> text={{7*7}}")
+    assert_harmless(page, "said-failed-again")
+
+
+def test_what_a_job_says_of_its_end(hub, page):
+    """On the home page and above the form, with the end of its log."""
+    text = json.dumps(LOG).replace("\\u0000", "\\u0001")
+    (hub.home / "log.txt").write_text(json.loads(text))
+    (hub.home / ".jupyterhub.env").write_text('cat "$HOME/log.txt" >&2\n')
+    assert hub.spawn(hub.user, {"environment": "light"})[-1].get("ready")
+    report(hub, "ended")
+    wait_for(lambda: not hub.servers(hub.user), 60, lambda: "the session does not end", pause=0.3)
+    for path, place in (("home", ".hpc-home"), (f"spawn/{hub.user}", "main")):
+        page.goto(f"{hub.url}/hub/{path}")
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        assert "<script>window.pwned=1</script>" in page.inner_text(place)
+        assert_harmless(page, f"said-ended-{path[:5]}")
 
 
 def test_a_refusal(hub, page):

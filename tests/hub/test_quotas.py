@@ -1,8 +1,11 @@
-"""What a site allows holds against programs too: nodes, walltime, sessions at a time, queues by group, all by REST."""
+"""What a site allows holds against programs too: nodes, walltime, sessions at a time, queues by group, all by REST, and
+as well for the extra jobs of a session."""
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.running_hub import server_path, wait_for
+from support.running_hub import request, server_path, wait_for
 
 ONLY = ("newest",)
 
@@ -12,6 +15,7 @@ c.HPCSpawner.helper_prefix += ["USER={user}"]
 c.HPCSpawner.limits = {"nodes": 1, "walltime": "20m"}
 c.HPCSpawner.allowed = {"queue": ["normal"]}
 c.HPCSpawner.max_sessions = 2
+c.HPCSpawner.max_extra_nodes = 3
 c.JupyterHub.load_groups = {"power": {"users": ["grace"]}}
 c.HPCSpawner.group_overrides = {"power": {"groups": ["power"], "spawner_override": {
     "limits": {"nodes": 2}, "allowed": {"queue": ["normal", "low"]}, "max_sessions": 3}}}
@@ -60,10 +64,15 @@ def wait_for_jobs(hub, count):
     return waiting(hub)
 
 
-@pytest.mark.parametrize("options, words", [
+BEYOND = (
     ({"nodes": 2}, "nodes: at most 1 here"), ({"nodes": "2"}, "nodes: at most 1 here"),
     ({"walltime": "20:01"}, "walltime: at most 00:20:00 here"), ({"walltime": 21}, "walltime: at most 00:20:00 here"),
     ({"queue": "low"}, "queue: there is no 'low' here; choose one of normal"),
+)
+
+
+@pytest.mark.parametrize("options, words", [
+    *BEYOND,
     *(({name: {"nodes": 9}}, f"{name}: is not an option here")
       for name in ("limits", "max_sessions", "group_overrides", "groups", "allowed")),
 ])
@@ -103,6 +112,36 @@ def test_of_many_starts_at_once_as_many_go_through_as_allowed(hub, user, most):
     assert ask(hub, user, refused[0]).status < 300
     assert ask(hub, user, gone).status == 400
     wait_for_jobs(hub, most)
+
+
+def ask_extra(hub, user, **options):
+    """An extra job of the user's session, as its notebooks ask for one."""
+    directory = hub.home / "sessions" / hub.state(user)["name"]
+    plan = json.loads((directory / "plan.json").read_text())
+    token = re.search(r"JUPYTERHUB_API_TOKEN=(\S+)", (directory / "environment.sh").read_text())[1]
+    body = {"session": plan["session"], "secret": plan["secret"], "runtime": "ipyparallel", "options": options}
+    return request("POST", f"{hub.url}/hub/api/hpc-spawner/jobs/submit", body, token)
+
+
+def test_the_limits_of_sessions_are_those_of_extra_jobs(hub):
+    assert ask(hub, "ada").status < 300
+    wait_for_jobs(hub, 1)
+    for options, words in BEYOND:
+        answer = ask_extra(hub, "ada", **options)
+        assert answer.status == 400 and words in answer.json["message"], (options, answer)
+    wait_for_jobs(hub, 1)
+    assert ask_extra(hub, "ada").status == 200
+    job = wait_for_jobs(hub, 2)[-1]
+    assert (job["queue"], job["nodes"], job["walltime"]) == ("normal", 1, 1200)
+
+
+def test_a_groups_own_limits_are_those_of_its_extra_jobs(hub):
+    assert ask(hub, "grace").status < 300
+    wait_for_jobs(hub, 1)
+    assert "nodes: at most 2 here" in ask_extra(hub, "grace", nodes=3).json["message"]
+    assert ask_extra(hub, "grace", nodes=2, queue="low").status == 200
+    assert "would be 4; at most 3 for each user" in ask_extra(hub, "grace", nodes=2).json["message"]
+    assert [job["nodes"] for job in wait_for_jobs(hub, 2)] == [1, 2]
 
 
 def test_the_number_holds_after_a_restart_of_the_hub(hub):

@@ -57,7 +57,7 @@ def test_no_secret_is_readable_or_listed(session):
     secret = json.loads((directory / "plan.json").read_text())["secret"]
     token = re.search(r"JUPYTERHUB_API_TOKEN=(\S+)", (directory / "environment.sh").read_text())[1]
     log = session.log.read_text() + (directory / "job.log").read_text()
-    assert secret not in log and token not in log
+    assert "[D " in log and secret not in log and token not in log
     assert secret not in json.dumps(session.state(session.user))
     key = (directory / "tls.pem").read_text().splitlines()[1]
     kept = {path: path.read_bytes() for path in session.directory.rglob("*")

@@ -431,9 +431,9 @@ def a_submit_command_that_hangs_is_given_up(hub):
     assert re.search(rf"Whether jupyter-\w+ of {hub.user} was submitted is not known: ", hub.logged())
 
 
-@scenario()
-def a_job_whose_submission_got_no_answer_is_found_by_its_name(hub):
-    hub.toy.faults(submit="late")
+def a_job_is_found_by_its_name(hub, fault):
+    """Its submission got no answer that is one."""
+    hub.toy.faults(submit=fault)
     events = hub.spawn(hub.user, {"environment": "light"})
     assert events[-1].get("ready"), events
     job, = hub.toy.jobs()
@@ -444,6 +444,34 @@ def a_job_whose_submission_got_no_answer_is_found_by_its_name(hub):
     hub.toy.faults()
     hub.stop_server(hub.user)
     hub.assert_nothing_left()
+
+
+@scenario()
+def a_job_whose_submission_got_no_answer_is_found_by_its_name(hub):
+    a_job_is_found_by_its_name(hub, "late")
+
+
+@scenario()
+def a_job_is_found_whose_submission_was_answered_by_something_else(hub):
+    a_job_is_found_by_its_name(hub, "cut")
+
+
+@scenario("slurm", "condor")
+def a_job_is_found_whose_helper_was_killed_after_it_was_submitted(hub):
+    a_job_is_found_by_its_name(hub, "kill")
+
+
+@scenario("slurm", "pbs")
+def a_job_that_appears_after_the_last_look_for_it_ends_itself(hub):
+    hub.toy.faults(submit="later 12")
+    before = len(hub.toy.store.jobs())
+    event = hub.spawn(hub.user, {"environment": "light"})[-1]
+    assert event.get("failed") and "did not answer in 2" in event["message"], event
+    assert not hub.toy.jobs()
+    wait_for(lambda: len(hub.toy.store.jobs()) > before, 30, lambda: "there is no such job", pause=0.2)
+    hub.assert_nothing_left()
+    job = hub.toy.store.jobs()[-1]
+    assert job["state"] == "ended" and job["how"] != "ok" and not hub.servers(hub.user)
 
 
 def pending(job):

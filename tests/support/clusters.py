@@ -135,6 +135,10 @@ class SlurmCluster(Cluster):
                         self.run("bob", "sacct", "-P", "-j", job, "-o", "ALL").stdout,
                         self.run("alice", "scontrol", "write", "batch_script", job, "-").stdout))
 
+    def logs(self):
+        """The logs of Slurm's daemons."""
+        return list((Path(self.environment["SLURM_CONF"]).parents[2] / "log").glob("slurm*.log"))
+
     def hide_jobs(self, hidden):
         conf = Path(self.environment["SLURM_CONF"])
         lines = [line for line in conf.read_text().splitlines() if not line.startswith("PrivateData")]

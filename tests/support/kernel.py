@@ -34,6 +34,18 @@ class Kernel:
                      additional_headers={"Authorization": f"token {self.token}"}) as socket:
             return _execute(socket, code, timeout)
 
+    def control(self, kind, content):
+        """The content of the kernel's reply on its control channel."""
+        with connect(self.url.replace("http", "ws", 1) + "/channels", proxy=None, max_size=None,
+                     additional_headers={"Authorization": f"token {self.token}"}) as socket:
+            message = _message(kind, content, "control")
+            socket.send(json.dumps(message))
+            while True:
+                reply = json.loads(socket.recv(30))
+                if (reply["parent_header"].get("msg_id") == message["header"]["msg_id"]
+                        and reply["channel"] == "control"):
+                    return reply["content"]
+
     def restart(self):
         answer = request("POST", f"{self.url}/restart", {}, self.token)
         assert answer.status == 200, answer
@@ -46,7 +58,9 @@ class Kernel:
 
 
 def _execute(socket, code, timeout):
-    message = _execute_request(code)
+    message = _message("execute_request", {
+        "code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False,
+        "stop_on_error": True}, "shell")
     socket.send(json.dumps(message))
     printed = []
     while True:
@@ -61,10 +75,8 @@ def _execute(socket, code, timeout):
             return "".join(printed)
 
 
-def _execute_request(code):
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": uuid.uuid4().hex,
-              "username": "", "version": "5.3", "date": ""}
-    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False,
-               "stop_on_error": True}
-    return {"header": header, "parent_header": {}, "metadata": {}, "channel": "shell", "buffers": [],
+def _message(kind, content, channel):
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "session": uuid.uuid4().hex, "username": "",
+              "version": "5.3", "date": ""}
+    return {"header": header, "parent_header": {}, "metadata": {}, "channel": channel, "buffers": [],
             "content": content}

@@ -83,15 +83,33 @@ def test_workers_of_an_extra_job_on_two_nodes_join_the_session(hub, run):
     assert "Partition=low" in shown and "TimeLimit=00:10:00" in shown and "NumNodes=2" in shown
 
 
-def test_no_secret_of_the_session_is_in_the_extra_job(hub, run):
-    """Neither in its files, nor in what Slurm shows of it, nor in arguments of processes."""
-    job = hub.state("alice")["extra"][0]["job_id"]
+def secrets(hub):
+    """Of alice's session: the token, the call-back's secret and lines of Dask's key."""
     session = Path("~alice").expanduser() / ".local/share/jupyterhub-hpc-spawner" / hub.state("alice")["name"]
-    secrets = re.findall(r"(?:TOKEN=|\"secret\": \")([\w-]+)", (session / "environment.sh").read_text()
-                         + (session / "plan.json").read_text())
-    seen = hub.cluster.records(job) + hub.cluster.run("bob", "ps", "-ef", "www").stdout
-    seen += "".join(path.read_text() for path in directory(hub, job).iterdir() if path.is_file())
-    assert len(secrets) >= 2 and job in seen and not [secret for secret in secrets if secret in seen]
+    found = re.findall(r"(?:TOKEN=|\"secret\": \")([\w-]+)", (session / "environment.sh").read_text()
+                       + (session / "plan.json").read_text())
+    assert len(found) >= 2
+    return found + (session / "tls.pem").read_text().splitlines()[1:4]
+
+
+def assert_in_no_record(hub, secrets, *jobs):
+    """Neither in what Slurm shows of the jobs, nor in its logs, nor in any process's arguments or, as far as others may
+    read it, environment; nor in the Hub's log, of which nothing is left out."""
+    everything = "ps -ef www; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; true"
+    seen = "".join(map(hub.cluster.records, jobs)) + hub.log.read_text()
+    seen += hub.cluster.run("bob", "sh", "-c", everything, errors="replace").stdout
+    logs = "".join(path.read_text(errors="replace") for path in hub.cluster.logs())
+    assert all(f"JobId={job} " in seen and job in logs for job in jobs) and "[D " in seen
+    seen += logs
+    assert not [secret for secret in secrets if secret in seen]
+
+
+def test_no_secret_of_the_session_is_in_the_extra_job(hub, run):
+    """Nor in its files."""
+    job = hub.state("alice")["extra"][0]["job_id"]
+    assert_in_no_record(hub, secrets(hub), hub.state("alice")["job_id"], job)
+    files = "".join(path.read_text() for path in directory(hub, job).iterdir() if path.is_file())
+    assert files and not [secret for secret in secrets(hub) if secret in files]
     assert hub.cluster.run("bob", "ls", directory(hub, job)).returncode != 0
 
 
@@ -122,5 +140,8 @@ def test_the_end_of_the_session_ends_running_and_waiting_jobs_and_leaves_nothing
     """The second wants all cores of all nodes, of which the session has one."""
     states = run(BOTH).split()
     assert sorted(states[-2:]) == ["pending", "running"]
+    kept, jobs = secrets(hub), hub.cluster.jobs("alice")
     hub.stop_server("alice")
     hub.assert_nothing_left("alice")
+    assert len(jobs) == 3
+    assert_in_no_record(hub, kept, *jobs)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import browser as chrome
-from support.kernel import Kernel
+from support.kernel import Kernel, run_code
 from support.running_hub import server_path, wait_for
 
 ONLY = ("slurm",)
@@ -72,15 +72,44 @@ def test_a_session_that_is_preempted_says_so(idle):
         idle.cluster.cancel("bob", filler)
 
 
-def test_a_session_whose_node_fails_says_so(idle):
-    assert idle.spawn("alice", {"cores": 1, "node_type": "himem"})[-1].get("ready")
+@pytest.mark.parametrize("options", [{"node_type": "himem"}, {"nodes": 3, "dask": True, "dask_workers_per_node": 1}],
+                         ids=["the only one", "one of three"])
+def test_a_session_whose_node_fails_says_so(idle, browser, options):
+    assert idle.spawn("alice", {"cores": 1, **options})[-1].get("ready")
     idle.cluster.admin("scontrol", "update", "NodeName=n3", "State=DOWN", "Reason=test")
     try:
         assert ended(idle, "one of its nodes failed")["words"].startswith("NODE_FAIL")
+        with chrome.page(browser) as page:
+            chrome.log_in(page, idle.url, "alice")
+            page.goto(f"{idle.url}/hub/home")
+            assert re.search("one of its nodes failed.*Start it again: it gets other nodes", page.inner_text(
+                ".hpc-home li[data-server='']"), re.DOTALL)
     finally:  # ReturnToService=2: it may be back by itself, and cannot be resumed then
         idle.cluster.run("root", "scontrol", "update", "NodeName=n3", "State=RESUME")
         wait_for(lambda: "idle" in idle.cluster.run("alice", "sinfo", "-h", "-n", "n3", "-o", "%T").stdout, 60,
                  lambda: "n3 does not come back", pause=0.3)
+
+
+CARD = """
+from jupyterhub_hpc_spawner.notebook import session
+print(session())
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("HPC_TEST_SLOW"), reason="takes two minutes: HPC_TEST_SLOW=1 runs it")
+def test_who_reaches_the_walltime_was_told_before_and_is_told_after(idle, browser):
+    """Slurm counts in minutes, and warns up to a minute before it must."""
+    assert idle.spawn("alice", {"cores": 1, "walltime": "2m"})[-1].get("ready")
+    job, = idle.cluster.jobs("alice")
+    card = run_code(idle.server_url("alice"), idle.user_token("alice"), CARD)
+    assert "The job ends soon, and everything in it: save your work." in card, card
+    wait_for(lambda: not idle.servers("alice"), 240, lambda: "its walltime is over, and it runs", pause=1)
+    assert ended(idle, "it reached its walltime")["job_id"] == job
+    with chrome.page(browser) as page:
+        chrome.log_in(page, idle.url, "alice")
+        page.goto(f"{idle.url}/hub/home")
+        assert re.search("it reached its walltime of 0:02 h.*Ask for more walltime", page.inner_text(
+            ".hpc-home li[data-server='']"), re.DOTALL)
 
 
 def test_five_servers_started_at_once_have_a_job_each_and_leave_nothing(idle):

@@ -9,9 +9,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from jupyterhub_hpc_spawner.errors import HelperError, QueryError
+from jupyterhub_hpc_spawner.errors import HelperError, NoAnswer, QueryError
 from jupyterhub_hpc_spawner.hub import commands
-from jupyterhub_hpc_spawner.hub.commands import Helper, base_environment, run
+from jupyterhub_hpc_spawner.hub.commands import Account, Helper, base_environment, run, within
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -113,7 +113,7 @@ async def test_output_that_is_no_utf8_is_still_an_answer():
     assert (await run(["printf", "a\\377b"], env=ENV, timeout=10)).stdout == "a\ufffdb"
 
 
-USER = SimpleNamespace(pw_uid=1234, pw_gid=1235, pw_dir="/home/alice", pw_shell="/bin/zsh")
+USER = Account(1234, 1235, "/home/alice", "/bin/zsh", [1235, 77])
 SUDO = ["sudo", "-n", "-H", "-u", "alice", "--", "/opt/helper"]
 AS_ALICE = {"user": 1234, "group": 1235, "extra_groups": [1235, 77]}
 
@@ -125,14 +125,16 @@ AS_ALICE = {"user": 1234, "group": 1235, "extra_groups": [1235, 77]}
 async def test_the_helper_acts_as_the_user(monkeypatch, euid, prefix, argv, identity):
     calls = []
 
+    async def find(accounts, username):
+        return USER
+
     async def fake_run(argv, *, env, stdin, timeout, **identity):
         calls.append((argv, identity, env))
         return SimpleNamespace(stdout='{"ok": true, "log": "x"}', stderr="", returncode=0)
 
     monkeypatch.setattr(commands, "run", fake_run)
-    monkeypatch.setattr(commands.pwd, "getpwnam", lambda name: USER)
+    monkeypatch.setattr(commands.Accounts, "find", find)
     monkeypatch.setattr(commands.os, "geteuid", lambda: euid)
-    monkeypatch.setattr(commands.os, "getgrouplist", lambda name, gid: [gid, 77])
     assert (await Helper("/opt/helper", prefix).ask("alice", "end", 5))["log"] == "x"
     (called, given, env), = calls
     assert (called, given) == (argv, identity)
@@ -160,8 +162,20 @@ async def test_a_helper_that_does_not_answer_is_the_administrators_error(tmp_pat
     if program:
         path.write_text(program)
         path.chmod(0o755)
-    with pytest.raises(HelperError, match=words):
+    with pytest.raises(HelperError, match=words) as caught:
         await Helper(str(path)).ask(ME, "end", 5)
+    assert not isinstance(caught.value, NoAnswer)
+
+
+@pytest.mark.parametrize("script", [
+    "echo; kill -9 $$", "echo; echo oops >&2; exit 1", "echo; printf '{\"ok\": tr'", "echo",
+])
+async def test_of_a_helper_that_began_and_gave_no_whole_answer_nobody_knows_what_it_did(tmp_path, script):
+    path = tmp_path / "helper"
+    path.write_text(f"#!/bin/sh\ncat >/dev/null\n{script}\n")
+    path.chmod(0o755)
+    with pytest.raises(NoAnswer, match="began to act as"):
+        await Helper(str(path)).ask(ME, "submit", 5)
 
 
 RAN = {"ok": True, "returncode": 0, "stdout": "", "stderr": "", "timeout": False}
@@ -199,17 +213,27 @@ async def test_a_command_as_the_user_comes_back_as_it_ended(tmp_path, answer, er
         assert (done.argv, done.returncode, done.stdout, done.stderr) == (("sbatch",), 3, "a", "b")
 
 
-async def test_a_cancellation_is_not_lost_in_the_moment_of_the_answer(monkeypatch):
+async def test_a_cancellation_is_not_lost_in_the_moment_of_the_answer():
     """Or whoever asks again and again never ends, and the Hub with it: wait_for of Python 3.11 loses it."""
-    async def talk(process, stdin, limit):
-        await commands._end(process)
+    async def answer():
         asyncio.get_running_loop().call_soon(asking.cancel)
-        return "", ""
 
-    monkeypatch.setattr(commands, "_talk", talk)
-    asking = asyncio.ensure_future(commands.run(["true"], env={"PATH": "/usr/bin:/bin"}, timeout=5))
+    asking = asyncio.ensure_future(within(5, answer()))
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_what_takes_too_long_is_ended_and_its_error_comes_through():
+    ended = asyncio.ensure_future(asyncio.sleep(60))
+    with pytest.raises(asyncio.TimeoutError):
+        await within(0.01, ended)
+    assert ended.cancelled()
+
+    async def fail():
+        raise QueryError("no")
+
+    with pytest.raises(QueryError, match="no"):
+        await within(5, fail())
 
 
 @pytest.mark.parametrize("turns", range(8))

@@ -174,7 +174,8 @@ def test_a_long_answer_comes_whole_and_one_that_is_too_long_not_at_all(user, mon
     user.sbatch(text="#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' x\n")
     assert user.ask("run", argv=["sbatch"])["stdout"] == "x" * 1000000
     monkeypatch.setattr(helper, "MAX_OUTPUT", 999999)
-    assert "printed more than 999999 bytes" in run_here(user, argv=["sbatch"])["error"]
+    answer = run_here(user, argv=["sbatch"])
+    assert answer["timeout"] is True and "printed more than 999999 bytes" in answer["stderr"] and not answer["stdout"]
 
 
 RUN = '{"verb": "run", "argv": ["sbatch"], "timeout": 5, %s}'

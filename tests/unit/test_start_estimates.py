@@ -36,7 +36,11 @@ class World:
 
     def look(self, user="alice", nodes=1, **fields):
         request = JobRequest("jupyter-estimate", f"/home/{user}", nodes=nodes, **fields)
-        return self.estimates.look(user, request, lambda: (request, "#!/bin/sh"))
+
+        async def render():
+            return request, "#!/bin/sh"
+
+        return self.estimates.look(user, request, render)
 
     async def settled(self):
         await asyncio.wait_for(self.estimates._worker, 5)
