@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 from . import dask_pages, jobqueue, network, resources
 from .dask_workers import NOTE, before_start
-from .everywhere import Everywhere, appears
+from .everywhere import LIFELINE, Everywhere, appears
 from .processes import Child, tail
 from .report import say
 
@@ -143,7 +143,7 @@ class Runtime:
             sign = self.launcher.path("%s%d" % (RANK_SIGN, number))
             prefix = [word.format(per_node=count, total=total, nodes=",".join(self.launcher.nodes)) for word in words]
             await self._start_workers(prefix, before_start(os.environ, threads), "dask-rank", threads, count, total,
-                                      sign, self.engines)
+                                      sign, self.engines, LIFELINE)
             if await appears(sign, self.workers, START_TIMEOUT):
                 return
             why = self.workers.tail()

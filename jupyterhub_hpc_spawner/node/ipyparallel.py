@@ -13,9 +13,10 @@ from contextlib import suppress
 from importlib.util import find_spec
 
 from . import resources
-from .everywhere import Everywhere, appears
+from .everywhere import LIFELINE, Everywhere, appears
 from .ipcontroller import IDLE
-from .processes import first_of
+from .lifeline import guard
+from .processes import die_with_parent, first_of
 from .report import say
 
 START_TIMEOUT = 60
@@ -78,7 +79,8 @@ class Runtime:
             if shutil.which(words[0]):
                 words = [word.format(per_node=self.per_node, total=self.total, nodes=",".join(self.launcher.nodes))
                          for word in words]
-                if await self._start("ipengines-mpi", words, os.path.join(self.profile, MPI_READY), str(self.total)):
+                if await self._start("ipengines-mpi", words, os.path.join(self.profile, MPI_READY), str(self.total),
+                                     LIFELINE):
                     self.launcher.session_file.runtime("ipyparallel", mpi=True)
                     return
                 why = self.running.pop("ipengines-mpi").tail()
@@ -103,8 +105,9 @@ class Runtime:
         return self.launcher.path(name + ".log")
 
 
-def run_rank(profile, total):
+def run_rank(profile, total, lifeline):
     """One engine of all, its number the rank; ends at once where MPI does not see them all."""
+    guard(lifeline)
     from mpi4py.MPI import COMM_WORLD as world
     if world.size != int(total):
         raise SystemExit("MPI sees %d of %s engines: started in a way that is not this MPI's" % (world.size, total))
@@ -129,7 +132,7 @@ def _unlink_shared_memory(world):
 
 
 def run_engines(profile, count):
-    """One node's engines without MPI. They end by the signals that come to the whole process group."""
+    """One node's engines without MPI. They end by the signals that come to the whole process group, or with this."""
     argv = [sys.executable, "-m", "ipyparallel.engine", "--profile-dir=" + profile, *PATIENCE]
-    engines = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(int(count))]
+    engines = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent) for _ in range(int(count))]
     return max([engine.wait() for engine in engines])
