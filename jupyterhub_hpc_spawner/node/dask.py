@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from contextlib import suppress
@@ -195,6 +196,9 @@ class Runtime:
 
 def run_scheduler(address, port):
     """Become the scheduler. Its HTTP server moves to a socket that only this user can open."""
+    # Grid Engine's warnings go to every process of a job. The launcher ends this one, which then cancels extra jobs.
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     from distributed.cli.dask_scheduler import main
     here = os.path.dirname(os.path.abspath(__file__))
     sys.argv = ["dask-scheduler", "--host", address, "--port", port, "--dashboard-address", "127.0.0.1:0",
