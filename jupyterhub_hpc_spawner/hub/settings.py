@@ -88,6 +88,9 @@ class Settings(BatchSpawnerBase):
         config=True)
     max_extra_nodes = Integer(
         10, help="Nodes of all extra jobs of a user that the Hub submitted and that have not ended.").tag(config=True)
+    extra_idle_timeout = Integer(
+        1800, min=0, help="""Seconds without a task after which an extra job ends, Dask workers that joined a session
+        or an IPyParallel cluster, by whatever road it came; 0: never.""").tag(config=True)
     helper = Unicode(help="Path of jupyterhub-hpc-spawner-helper, as it stands in the sudoers file.").tag(config=True)
     helper_prefix = List(
         Unicode(), help="""Words before the helper's path, with ``{username}`` as a word of its own, for example

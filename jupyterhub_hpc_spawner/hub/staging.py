@@ -62,7 +62,7 @@ def session_files(spawner, options, session, request, system):
         "walltime": options.walltime,
         "job": {"account": options.account, "queue": options.queue, "options": dump_options(options),
                 "extra_jobs": {"road": spawner.extra_jobs, "system": system.name,
-                               "max_nodes": spawner.max_extra_nodes}},
+                               "max_nodes": spawner.max_extra_nodes, "idle_timeout": spawner.extra_idle_timeout}},
         "jobqueue": jobqueue(system, request),
         "runtimes": [],
     }
@@ -99,7 +99,7 @@ def extra_files(spawner, options, job, request, system, settings):
         "working_dir": options.working_dir,
         "runtime": {**runtime.plan(options, system.remote_run(request), system.mpi_run(request),
                                    {"dask_launcher": spawner.dask_launcher}),
-                    **settings, "module": runtime.extra},
+                    **settings, "module": runtime.extra, "idle_timeout": spawner.extra_idle_timeout},
     }
     return {"environment.sh": environment_file(env), "plan.json": json.dumps(plan)}
 

@@ -4,8 +4,11 @@ Whoever computes touches the file ``busy`` of the session's directory: Dask's sc
 (those of extra jobs too), the server for a kernel that is busy and prints nothing, and whatever the user likes. The
 session's launcher tells the Hub, as the single-user server does of messages and as often
 (JUPYTERHUB_ACTIVITY_INTERVAL).
+
+The same programs know when an extra job has nothing to do, and how many workers or engines there are.
 """
 import asyncio
+import json
 import os
 import threading
 import time
@@ -17,6 +20,8 @@ from .processes import in_thread
 from .report import post, say
 
 LOOKS = 10
+# Seconds between two looks for extra jobs that are idle, at most.
+LOOK = 30
 
 
 def interval():
@@ -24,8 +29,13 @@ def interval():
     return float(os.environ.get("JUPYTERHUB_ACTIVITY_INTERVAL") or 300)
 
 
+def beside_session(name):
+    """A file of the session's directory, in extra jobs, too."""
+    return Path(os.environ["HPC_SESSION_FILE"]).with_name(name)
+
+
 def busy_file():
-    return Path(os.environ["HPC_SESSION_FILE"]).with_name("busy")
+    return beside_session("busy")
 
 
 async def watch(computing):
@@ -37,9 +47,28 @@ async def watch(computing):
                 busy_file().touch(0o600)
 
 
-def watch_in_thread(computing):
+def run_in_thread(coroutine):
     """For programs whose event loop is not ours."""
-    threading.Thread(target=asyncio.run, args=(watch(computing),), daemon=True).start()
+    threading.Thread(target=asyncio.run, args=(coroutine,), daemon=True).start()
+
+
+def no_task(seconds):
+    """Why an extra job ended."""
+    return "no task for %g %s" % ((seconds / 60, "min") if seconds >= 60 else (seconds, "s"))
+
+
+def note_idle_end():
+    """For ``session()``: one more extra job has ended because it had nothing to do."""
+    with suppress(OSError), open(beside_session("idle-ends"), "a") as ends:
+        ends.write("%d\n" % time.time())
+
+
+def tell_count(path, **count):
+    """For ``session()``: how many there are. Lost on a full file system, as everything that only informs."""
+    with suppress(OSError):
+        new = Path("%s.new" % path)
+        new.write_text(json.dumps(count))
+        new.replace(path)
 
 
 async def tell_hub():

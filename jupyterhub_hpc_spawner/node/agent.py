@@ -5,8 +5,8 @@ See ``everywhere.py``. Whatever started this process may have given it no enviro
 import asyncio
 import json
 import os
-import socket
 
+from .lifeline import notice_its_death
 from .processes import Child, ending_event, first_of
 from .report import say
 
@@ -39,7 +39,7 @@ async def _live(plan, env):
     except OSError as error:
         say("the session's first node cannot be reached: %s" % error)
         return 1
-    _notice_its_death(writer.get_extra_info("socket"))
+    notice_its_death(writer.get_extra_info("socket"))
     writer.write(plan["key"].encode() + b"\n")
     child = await Child.start(plan["name"], plan["argv"], env)
     await first_of(child.wait(), reader.read(1), ending.wait())
@@ -49,10 +49,3 @@ async def _live(plan, env):
     if code is None:
         return 0
     return code if code >= 0 else 128 - code
-
-
-def _notice_its_death(connection):
-    """A node that lost its power closes no connection: ask it now and then."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)

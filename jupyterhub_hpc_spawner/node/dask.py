@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from contextlib import suppress
@@ -15,7 +16,7 @@ from importlib.util import find_spec
 
 from . import dask_pages, jobqueue, network, resources
 from .dask_workers import NOTE, before_start
-from .everywhere import Everywhere, appears
+from .everywhere import LIFELINE, Everywhere, appears
 from .processes import Child, tail
 from .report import say
 
@@ -143,7 +144,7 @@ class Runtime:
             sign = self.launcher.path("%s%d" % (RANK_SIGN, number))
             prefix = [word.format(per_node=count, total=total, nodes=",".join(self.launcher.nodes)) for word in words]
             await self._start_workers(prefix, before_start(os.environ, threads), "dask-rank", threads, count, total,
-                                      sign, self.engines)
+                                      sign, self.engines, LIFELINE)
             if await appears(sign, self.workers, START_TIMEOUT):
                 return
             why = self.workers.tail()
@@ -195,6 +196,9 @@ class Runtime:
 
 def run_scheduler(address, port):
     """Become the scheduler. Its HTTP server moves to a socket that only this user can open."""
+    # Grid Engine's warnings go to every process of a job. The launcher ends this one, which then cancels extra jobs.
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     from distributed.cli.dask_scheduler import main
     here = os.path.dirname(os.path.abspath(__file__))
     sys.argv = ["dask-scheduler", "--host", address, "--port", port, "--dashboard-address", "127.0.0.1:0",

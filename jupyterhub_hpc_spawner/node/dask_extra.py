@@ -38,6 +38,8 @@ class Runtime:
             text = "the workers ended with status %d\n%s" % (code, self.workers.tail())
             self.job.session_file.runtime("dask", state="failed", error=text)
             say("Dask: %s" % text)
+        else:  # as told, by their lifetime, for want of tasks: their last words say which
+            say("Dask: the workers have ended\n%s" % self.workers.tail(5))
 
     async def stop(self):
         if self.workers:

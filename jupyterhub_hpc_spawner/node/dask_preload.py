@@ -2,7 +2,7 @@
 
 Even loopback is open to everybody else on a shared node. The scheduler's answers on a Unix socket of the user, which
 the single-user server serves behind its login. The scheduler also leaves the versions of this environment, the
-workers' own, for notebooks to compare theirs with.
+workers' own, for notebooks to compare theirs with; a worker tells the scheduler of which extra job it is.
 """
 import json
 import os
@@ -39,6 +39,8 @@ async def dask_setup(server):
         path = os.path.join(os.path.dirname(os.environ["HPC_SESSION_FILE"]), "dask-versions.json")
         with suppress(OSError), open(path, "w") as out:  # a full home directory keeps nobody from working
             json.dump(versions(), out)
+    else:
+        server.startup_information["extra_job"] = lambda worker: os.environ.get("HPC_EXTRA_JOB")
 
 
 async def dask_teardown(server):

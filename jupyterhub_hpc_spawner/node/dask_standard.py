@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 from .dask_workers import environment, specification
+from .lifeline import guard
 
 PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dask_preload.py")
 # A rank's number among those of its node, as MPICH and its kin, Open MPI and srun say it.
@@ -38,8 +39,9 @@ async def dask_setup(nanny):
     nanny.resources = owned or None
 
 
-def run_rank(scheduler, threads, per_node, total, sign, engines):
+def run_rank(scheduler, threads, per_node, total, sign, engines, lifeline):
     """Become one rank of dask-mpi, a worker; the file ``sign`` tells that MPI sees all of them."""
+    guard(lifeline)
     scratch = tempfile.mkdtemp(prefix="dask-")
     try:
         spec = specification(os.environ, scheduler, int(per_node), int(threads), scratch, int(engines))

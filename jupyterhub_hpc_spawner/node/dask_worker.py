@@ -97,7 +97,8 @@ async def _work(spec, index, name, directory):
     worker = NodeWorker(
         spec["scheduler"], name=name, nthreads=spec["threads"], host=spec["host"], memory_limit=spec["memory"],
         local_directory=directory, death_timeout=DEATH_TIMEOUT, resources=spec["resources"][index] or None,
-        lifetime=spec["lifetime"], lifetime_stagger=spec["stagger"])
+        lifetime=spec["lifetime"], lifetime_stagger=spec["stagger"],
+        startup_information={"extra_job": lambda worker: os.environ.get("HPC_EXTRA_JOB")})
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: asyncio.ensure_future(worker.close()))
     async with worker:

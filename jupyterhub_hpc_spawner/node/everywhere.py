@@ -4,7 +4,7 @@ The ways to other nodes (srun, pbs_tmrsh, ``qrsh -inherit``, blaunch, ssh) diffe
 neither environment nor directory, some lose the output, some leave the command running when they are ended and some
 end the whole job with it. Only srun does all that is needed. For the others a program of ours goes there
 (``agent.py``), reads what to do from a file, and keeps a connection to this node, its lifeline: the command lives no
-longer than that.
+longer than that. The ranks of an MPI program, which its own starter takes there, each have such a lifeline themselves.
 """
 import asyncio
 import hmac
@@ -16,6 +16,8 @@ import shlex
 from .processes import Child, tail
 
 GREETING_TIMEOUT = 10
+# A word of the command of an MPI program's ranks; in its place comes the file for ``lifeline.guard``.
+LIFELINE = "{lifeline}"
 
 
 class Everywhere:
@@ -40,11 +42,15 @@ class Everywhere:
 
     async def _start(self, launcher, name, remote_run, command, env, grace):
         if not any("{node}" in word for word in remote_run):
+            if LIFELINE in command:
+                orders = await self._orders(launcher, name, command, env, grace)
+                command = [orders if word == LIFELINE else word for word in command]
             self.children.append(await Child.start(name, [*remote_run, *command], env, self.log))
             return
         self.children.append(await Child.start(name, command, env, self.log))
         if launcher.nodes[1:]:
-            agent = await self._prepare(launcher, name, command, env, grace)
+            orders = await self._orders(launcher, name, command, env, grace)
+            agent = launcher.node_command("agent", orders)
             for node in launcher.nodes[1:]:
                 words = _words(remote_run, node, agent)
                 self.children.append(await Child.start("%s on %s" % (name, node), words, env, self.log))
@@ -78,8 +84,8 @@ class Everywhere:
             return ""
         return "\n".join(filter(None, (tail(os.path.join(directory, found), lines) for found in names)))
 
-    async def _prepare(self, launcher, name, command, env, grace):
-        """The command that starts the agent on another node: its orders are in a file that only the user can read."""
+    async def _orders(self, launcher, name, command, env, grace):
+        """A file that only the user can read: what an agent on another node shall do, and where its lifeline ends."""
         self.key = secrets.token_hex(16)
         self.server = await asyncio.start_server(self._welcome, launcher.address, 0)
         orders = {"name": name, "argv": command, "env": dict(env or os.environ), "cwd": os.getcwd(), "log": self.log,
@@ -88,10 +94,10 @@ class Everywhere:
         path = launcher.path("%s-%s.json" % (name, secrets.token_hex(4)))
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             json.dump(orders, out)
-        return launcher.node_command("agent", path)
+        return path
 
     async def _welcome(self, reader, writer):
-        """Hold the connection of an agent; it ends when this process ends, however that may be."""
+        """Hold the connection of an agent or a rank; it ends when this process ends, however that may be."""
         try:
             greeting = await asyncio.wait_for(reader.readline(), GREETING_TIMEOUT)
         except (asyncio.TimeoutError, OSError, ValueError):

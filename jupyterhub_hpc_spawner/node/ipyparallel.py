@@ -12,9 +12,11 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
-from . import activity, resources
-from .everywhere import Everywhere, appears
-from .processes import first_of
+from . import resources
+from .everywhere import LIFELINE, Everywhere, appears
+from .ipcontroller import IDLE
+from .lifeline import guard
+from .processes import die_with_parent, first_of
 from .report import say
 
 START_TIMEOUT = 60
@@ -46,13 +48,17 @@ class Runtime:
             shutil.rmtree(self.profile, ignore_errors=True)
             os.mkdir(self.profile, 0o700)
             # The engines only now: a node that looked for the file in vain may not see it for half a minute on NFS.
-            if not await self._start("ipcontroller", [], os.environ["IPP_CLIENT_FILE"], self.launcher.address):
+            if not await self._start("ipcontroller", [], os.environ["IPP_CLIENT_FILE"], self.launcher.address,
+                                     str(self.plan.get("idle_timeout", 0))):
                 raise OSError("the controller did not start")
             await self._start_engines()
             self.launcher.session_file.runtime("ipyparallel", state="running")
             await first_of(*(child.wait() for child in self.running.values()))
-            ended = [name for name, child in self.running.items() if child.returncode is not None]
-            raise OSError("%s ended" % " and ".join(ended))
+            if self.running["ipcontroller"].returncode != IDLE:
+                ended = [name for name, child in self.running.items() if child.returncode is not None]
+                raise OSError("%s ended" % " and ".join(ended))
+            self.launcher.session_file.runtime("ipyparallel", state="ended")
+            say(self.running["ipcontroller"].tail(1))
         except OSError as error:
             text = "\n".join([str(error), *(child.tail() for child in self.running.values())])
             self.launcher.session_file.runtime("ipyparallel", state="failed", error=text)
@@ -73,7 +79,8 @@ class Runtime:
             if shutil.which(words[0]):
                 words = [word.format(per_node=self.per_node, total=self.total, nodes=",".join(self.launcher.nodes))
                          for word in words]
-                if await self._start("ipengines-mpi", words, os.path.join(self.profile, MPI_READY), str(self.total)):
+                if await self._start("ipengines-mpi", words, os.path.join(self.profile, MPI_READY), str(self.total),
+                                     LIFELINE):
                     self.launcher.session_file.runtime("ipyparallel", mpi=True)
                     return
                 why = self.running.pop("ipengines-mpi").tail()
@@ -82,11 +89,11 @@ class Runtime:
         # Nothing to wait for: a client sees each as it comes.
         await self._start("ipengines", self.plan["remote_run"], self.profile, str(self.per_node))
 
-    async def _start(self, name, prefix, sign, argument):
+    async def _start(self, name, prefix, sign, *arguments):
         """Start the verb of that name, after ``prefix``; whether the file ``sign`` came. Ended if it did not."""
         threads = str(resources.engine_threads(os.environ, self.per_node, self.plan["dask"]))
         env = dict(os.environ, **dict.fromkeys(resources.BLAS_THREADS, threads))
-        command = self.launcher.node_command(name, self.profile, argument)
+        command = self.launcher.node_command(name, self.profile, *arguments)
         child = self.running[name] = await Everywhere.start(self.launcher, name, prefix, command, env, self._log(name),
                                                             GRACE)
         if await appears(sign, child, START_TIMEOUT):
@@ -98,21 +105,9 @@ class Runtime:
         return self.launcher.path(name + ".log")
 
 
-def run_controller(profile, address):
-    from ipyparallel.controller.app import IPController
-
-    def computing():
-        """Whether the engines have tasks; all that goes to them is known to the controller's hub, in this process."""
-        hub = IPController.initialized() and getattr(IPController.instance(), "hub", None)
-        return bool(hub and hub.pending)
-    activity.watch_in_thread(computing)
-    sys.argv = ["ipcontroller", "--profile-dir=" + profile, "--ip=" + address, "--location=" + address,
-                "--usethreads", "--IPController.enable_curve=True"]
-    runpy.run_module("ipyparallel.controller", run_name="__main__", alter_sys=True)
-
-
-def run_rank(profile, total):
+def run_rank(profile, total, lifeline):
     """One engine of all, its number the rank; ends at once where MPI does not see them all."""
+    guard(lifeline)
     from mpi4py.MPI import COMM_WORLD as world
     if world.size != int(total):
         raise SystemExit("MPI sees %d of %s engines: started in a way that is not this MPI's" % (world.size, total))
@@ -137,7 +132,7 @@ def _unlink_shared_memory(world):
 
 
 def run_engines(profile, count):
-    """One node's engines without MPI. They end by the signals that come to the whole process group."""
+    """One node's engines without MPI. They end by the signals that come to the whole process group, or with this."""
     argv = [sys.executable, "-m", "ipyparallel.engine", "--profile-dir=" + profile, *PATIENCE]
-    engines = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(int(count))]
+    engines = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent) for _ in range(int(count))]
     return max([engine.wait() for engine in engines])

@@ -57,7 +57,7 @@ class Joiner:
         os.chdir(os.path.expanduser(self.plan["working_dir"] or "~"))
         plan = self.plan["runtime"]
         runtime = import_module("." + plan["module"], __package__).Runtime(self, plan)
-        os.environ.update(runtime.prepare())
+        os.environ.update(runtime.prepare(), HPC_EXTRA_JOB=os.path.basename(self.directory))
         self.session_file.begin(plan["name"], runtime.facts)
         try:
             await first_of(restarts.once(runtime, self), ending.wait(), self._session_ended())

@@ -16,7 +16,7 @@ def serve(mode, *command):
     sys.path[0] = os.path.dirname(command[0])
     # For the sidebar (``notebook/sidebar.py``), where this package is not installed.
     sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "python"))
-    activity.watch_in_thread(a_kernel_is_busy)
+    activity.run_in_thread(activity.watch(a_kernel_is_busy))
     runpy.run_path(command[0], run_name="__main__")
 
 

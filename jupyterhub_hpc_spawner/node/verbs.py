@@ -7,7 +7,7 @@ from importlib import import_module
 VERBS = {"server": ("server", "serve"), "agent": ("agent", "run_agent"), "address": ("network", "print_own_address"),
          "dask-scheduler": ("dask", "run_scheduler"), "dask-worker": ("dask_workers", "run_workers"),
          "dask-keeper": ("dask_keeper", "run_keeper"), "dask-nannies": ("dask_standard", "run_nannies"),
-         "dask-rank": ("dask_standard", "run_rank"), "ipcontroller": ("ipyparallel", "run_controller"),
+         "dask-rank": ("dask_standard", "run_rank"), "ipcontroller": ("ipcontroller", "run_controller"),
          "ipengines-mpi": ("ipyparallel", "run_rank"), "ipengines": ("ipyparallel", "run_engines"),
          "versions": ("check", "print_versions"), "add-with-dask": ("check", "add_with_dask")}
 # The first process of a job by a word of its plan; of a plan without any, the session's own.

@@ -3,7 +3,7 @@ import os
 from collections import namedtuple
 
 from .advice import advice
-from .plain import clock, duration, line, moment, plain, read_object
+from .plain import MAX_FILE, clock, duration, line, moment, plain, read_object
 from .versions import difference
 
 SOON = 600
@@ -32,16 +32,16 @@ def look(environ, now):
     runtimes = found.get("runtimes")
     runtimes = runtimes if isinstance(runtimes, dict) else {}
     parts = [runtime(line(name, 40), facts, path) for name, facts in runtimes.items() if isinstance(facts, dict)]
-    return [_session(found, now, bool(parts)), *parts]
+    return [_session(found, now, bool(parts), path), *parts]
 
 
-def _session(found, now, has_runtimes):
+def _session(found, now, has_runtimes, path):
     job = line(found.get("job_id"))
     rows = [("Nodes", _nodes(found.get("nodes")), ""), ("Account", line(found.get("account")), ""),
             ("Queue", line(found.get("queue")), ""), *_times(found, now)]
     if not has_runtimes:
         rows.append(("Runtimes", "none was asked for", ""))
-    notes = []
+    notes = _idle_ends(_beside(path, "idle-ends"), now)
     left = _left(found, now)
     if left is not None and left < SOON:
         notes.append("The job ends soon, and everything in it: save your work.")
@@ -82,13 +82,13 @@ def runtime(name, facts, path):
     error = _error(facts.get("error"))
     rows = [("Connect", CONNECT.get(name, "") if state == "running" else "", ""),
             ("Address", line(facts.get("address")), ""), ("Client file", line(facts.get("client_file")), ""),
-            ("Workers", _expected(facts.get("workers"), state), ""),
-            ("Engines", _expected(facts.get("engines"), state), ""),
+            ("Workers", _counted(facts.get("workers"), state, _beside(path, "dask-workers.json")), ""),
+            ("Engines", _counted(facts.get("engines"), state, _beside(path, "ipp", "engines.json")), ""),
             ("MPI", {True: "yes", False: "no: " + line(facts.get("mpi_error"))}.get(_flag(facts.get("mpi")), ""), ""),
             _dashboard(facts.get("dashboard"), state)]
     notes = [*advice(name, state, error, os.path.dirname(path)), *_told(facts.get("notes"))]
     if name == "dask":
-        notes.extend(filter(None, [_versions(os.path.join(os.path.dirname(path), "dask-versions.json"))]))
+        notes.extend(filter(None, [_versions(_beside(path, "dask-versions.json"))]))
     return Part(TITLES.get(name, name), state, _filled(rows), error, notes)
 
 
@@ -112,9 +112,32 @@ def _versions(path):
         return ""  # they come with the scheduler: one that did not start has told none
 
 
-def _expected(number, state):
-    text = line(number, 20)
-    return "%s expected" % text if text and state in ("starting", "running") else text
+def _counted(expected, state, path):
+    """How many there are of how many, as who has them in hand tells in a file."""
+    text = line(expected, 20)
+    if not text or state not in ("starting", "running"):
+        return text
+    try:
+        count = read_object(path)
+    except (OSError, ValueError):
+        return "%s expected" % text  # it comes with the first of them
+    own, extra = (line(count.get(name), 20) for name in ("own", "extra"))
+    return "%s of %s%s" % (own or "?", text, ", %s extra" % extra if extra not in ("", "0") else "")
+
+
+def _idle_ends(path, now):
+    """A note on extra jobs that had nothing to do; the file has a line for each, when it ended."""
+    try:
+        with open(path) as file:
+            ends = [moment(int(end)) for end in file.read(MAX_FILE).split()]
+    except (OSError, ValueError):
+        return []
+    return ["Extra jobs that ended because they had no task for long: %d, the last at %s."
+            % (len(ends), clock(ends[-1], now))] if ends and ends[-1] else []
+
+
+def _beside(path, *names):
+    return os.path.join(os.path.dirname(path), *names)
 
 
 def _flag(value):

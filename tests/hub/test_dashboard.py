@@ -2,7 +2,7 @@
 import pytest
 from support import browser as chrome
 from support.kernel import run_code
-from support.running_hub import wait_for
+from support.running_hub import request, wait_for
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -45,6 +45,30 @@ def test_the_plots_data_is_for_nobody_else(session):
     with pytest.raises(InvalidStatus) as refused:
         connect(url, subprotocols=["bokeh", "token"], proxy=None)
     assert refused.value.response.status_code == 403
+
+
+def test_the_dashboard_is_refused_to_another_user_of_the_hub(session):
+    """Through the proxy, with a token that the Hub takes: pages, what they load, and their data."""
+    session.add_user("somebody-else")
+    run_code(session.server_url, session.user_token(session.user), BUSY)
+    for path in ("status", "json/counts.json", "metrics"):
+        url = f"{session.server_url}dask-dashboard/{path}"
+        assert request("GET", url, token=session.user_token(session.user)).status == 200, path
+        assert request("GET", url, token=session.user_token("somebody-else"), follow=False).status == 403, path
+    with pytest.raises(InvalidStatus) as refused:
+        connect(session.server_url.replace("http", "ws", 1) + "dask-dashboard/status/ws", proxy=None,
+                subprotocols=["bokeh", "token"],
+                additional_headers={"Authorization": f"token {session.user_token('somebody-else')}"})
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.browser
+def test_the_dashboard_is_refused_to_another_user_who_is_logged_in(session, browser):
+    session.add_user("somebody-else")
+    with chrome.page(browser) as page:
+        chrome.log_in(page, session.url, "somebody-else")
+        answer = page.goto(f"{session.server_url}dask-dashboard/status")
+        assert answer.status == 403 and "dask" not in page.title().lower(), page.content()
 
 
 def open_sidebar(page, session):

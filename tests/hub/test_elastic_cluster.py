@@ -120,6 +120,38 @@ def test_extra_workers_come_and_go_by_number_and_hand_on_what_they_hold(session,
     wait_for(lambda: not jobs(session), 30, lambda: jobs(session))
 
 
+SHOWN = """
+from html.parser import HTMLParser
+from IPython.display import display
+from IPython.utils.capture import capture_output
+
+def text(html):
+    found = []
+    parser = HTMLParser()
+    parser.handle_data = found.append
+    parser.feed(html)
+    return " ".join(" ".join(found).split())
+
+with cluster() as c:
+    c.scale(1)
+    until(lambda: len(c.own) == 1)
+    with capture_output() as shown:
+        display(c)
+    kinds = shown.outputs[0].data
+    print(*sorted(kinds))
+    print(kinds["text/plain"])
+    print(text(kinds["text/html"]))
+"""
+
+
+def test_a_notebook_shows_the_cluster_as_dask_users_know_it(kernel):
+    kinds, plain, html = kernel.run(SHOWN).splitlines()
+    assert "text/html" in kinds.split() and plain.startswith("HubCluster(extra-"), kinds
+    assert ", workers=3, threads=" in plain and plain.endswith(", 2 of the session, 1 extra)")
+    assert html.startswith("HubCluster extra-") and "/dask-dashboard/status" in html
+    assert "Workers: 2 of the session, 1 extra" in html and "Total threads" in html
+
+
 def test_adapt_goes_up_under_load_and_down_after_and_the_own_stay(kernel):
     assert kernel.run(ADAPT).splitlines() == ["own stay: True"]
 

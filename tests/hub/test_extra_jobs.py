@@ -153,7 +153,7 @@ def test_a_job_that_dies_early_says_why(session):
 def test_the_session_file_says_what_the_site_allows(session):
     directory = session.home / "sessions" / session.state(session.user)["name"]
     facts = json.loads((directory / "session.json").read_text())
-    assert facts["extra_jobs"] == {"road": "job", "system": "local", "max_nodes": 10}
+    assert facts["extra_jobs"] == {"road": "job", "system": "local", "max_nodes": 10, "idle_timeout": 1800}
 
 
 def test_a_killed_hub_finds_them_again_and_the_sessions_end_ends_them(session, token):

@@ -1,33 +1,40 @@
-"""Extra Dask workers as jobs of their own on a real Slurm, submitted from the session's job."""
+"""Extra Dask workers as jobs of their own on a real cluster, submitted from the session's job."""
 import json
 import os
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.kernel import Kernel
 from support.running_hub import wait_for
 
-ONLY = ("slurm",)
+ONLY = ("slurm", "sge")
 
 BEGIN = """
 import getpass, os, subprocess, time
 from dask.distributed import Client
 from jupyterhub_hpc_spawner.notebook import cluster
 
-def squeue(state="all"):
-    return subprocess.run(["squeue", "-h", "-t", state, "-u", getpass.getuser(), "-o", "%i %T %j %L"],
-                          capture_output=True, text=True, check=True).stdout.splitlines()
+SLURM = "SLURM_JOB_ID" in os.environ
+
+def queue(*states):  # the user's jobs that are pending, or running, or both
+    if SLURM:
+        command, head = ["squeue", "-h", "-t", ",".join(states or ["pending,running,completing"])], 0
+    else:
+        command, head = ["qstat", "-s", "".join(state[0] for state in states or ["pending", "running"])], 2
+    done = subprocess.run([*command, "-u", getpass.getuser()], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[head:]
 
 def until(condition, patience=60):
     deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, (squeue(), names())
+        assert time.monotonic() < deadline, (queue(), names())
         time.sleep(0.1)
 
 def jobs():
-    return len(squeue("pending,running,completing"))
+    return len(queue())
 
 def names():
     return sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
@@ -65,7 +72,7 @@ def look(dask_worker):
     words = open("/proc/%s/cmdline" % os.getppid()).read()
     scratch = dask_worker.local_directory.split("/")
     return (ports == known, [name for name in os.environ if "TOKEN" in name], os.getcwd(), "PRIVATE" in words,
-            dask_worker.lifetime is not None, scratch[1], len(scratch[2]))
+            dask_worker.lifetime is not None, [len(name) for name in scratch if name.startswith("dask-")])
 
 for found in client.run(look, workers=[address for address, facts in
                                        client.scheduler_info(n_workers=-1)["workers"].items()
@@ -98,11 +105,11 @@ print("own stay")
 CROWD = """
 c = cluster()
 c.scale(12)
-until(lambda: len(squeue("pending")) >= 3 and len(squeue("running")) >= 4 and len(names()) >= 6)
+until(lambda: len(queue("pending")) >= 3 and len(queue("running")) >= 4 and len(names()) >= 6)
 """
 PLAIN = """
-from dask_jobqueue import SLURMCluster
-plain = SLURMCluster()
+from dask_jobqueue import SGECluster, SLURMCluster
+plain = SLURMCluster() if SLURM else SGECluster()
 plain.scale(jobs=1)
 mine = Client(plain)
 mine.wait_for_workers(1, timeout=60)
@@ -114,9 +121,19 @@ until(lambda: jobs() == 1)
 """
 
 
-def scratch():
-    """Alice's directories of Dask workers on all nodes: one machine, so one /tmp."""
-    return {path for path in Path("/tmp").glob("dask-????????") if path.owner() == "alice"}
+# What of the session's request is in the script of dask-jobqueue's own.
+REQUEST = {"slurm": {"#SBATCH -p normal", "#SBATCH -A geo", "#SBATCH --cpus-per-task=1"},
+           "sge": {"#$ -P geo", "#$ -pe smp 1"}}
+
+
+def scratch(cluster):
+    """The directories of alice's Dask workers and scheduler on all nodes: one machine, so one process table."""
+    name, found = "DASK_TEMPORARY_DIRECTORY=", set()
+    for line in cluster.processes("alice"):
+        with suppress(OSError):  # it has just ended
+            words = Path(f"/proc/{line.split()[0]}/environ").read_bytes().decode().split("\0")
+            found.update(word.removeprefix(name) for word in words if word.startswith(name))
+    return found
 
 
 @pytest.fixture
@@ -136,15 +153,16 @@ def secrets_of(session):
 
 def test_extra_workers_come_and_go_by_number(session, kernel):
     first, result = kernel.run(SCALE, 120).splitlines()
-    assert first.startswith("True True SessionSLURMCluster(extra-") and first.endswith("4 of the session, 2 extra)")
+    kind = session.cluster.system.upper()
+    assert first.startswith(f"True True Session{kind}Cluster(extra-") and first.endswith("4 of the session, 2 extra)")
     assert result == "[0, 1, 4, 9]"
     extra = set(session.cluster.jobs("alice")) - {session.state("alice")["job_id"]}
     for job in extra:
         records = session.cluster.records(job)
-        assert "dask" in records and f"JobId={job}" in records
+        assert "dask" in records and re.search(rf"\b{job}\b", records)
         assert not [secret for secret in secrets_of(session) if secret in records]
     assert len(extra) == 2
-    assert kernel.run(PRIVATE).splitlines() == ["(True, [], '/home/alice', False, True, 'tmp', 13)"] * 2
+    assert kernel.run(PRIVATE).splitlines() == ["(True, [], '/home/alice', False, True, [13, 18])"] * 2
     assert kernel.run(AWAY).splitlines() == ["True [0, 1, 4, 9]", "True 9"]
 
 
@@ -162,17 +180,18 @@ def test_a_killed_kernel_leaves_no_job_running_or_waiting(session, kernel):
     assert kernel.run(BEGIN + "print(len(own))") == "4\n"
 
 
-def test_dask_jobqueue_itself_knows_the_session(kernel):
+def test_dask_jobqueue_itself_knows_the_session(session, kernel):
     first, *script = kernel.run(PLAIN).splitlines()
     assert first == "tls 16 True"
-    assert {"#SBATCH -p normal", "#SBATCH -A geo", "#SBATCH --cpus-per-task=1"} <= set(script)
+    assert REQUEST[session.cluster.system] <= set(script), script
     assert "--interface eth0" in " ".join(script)
 
 
 def test_the_end_of_the_session_leaves_no_job_and_nothing_on_any_node(session, kernel):
-    before = scratch()
     kernel.run(CROWD)
-    assert scratch() - before
+    found = scratch(session.cluster)
+    assert len(found) > 4, "those of extra jobs are there, too"
     session.stop_server("alice")
     session.assert_nothing_left("alice")
-    assert scratch() <= before
+    for node in session.cluster.nodes:
+        assert session.cluster.run("alice", "ls", "-d", *found, node=node).stdout == ""

@@ -1,4 +1,10 @@
 """IPyParallel on two nodes of every batch system; how it is closed to others is in test_ipyparallel.py."""
+import os
+import re
+import signal
+import subprocess
+
+import pytest
 from support.kernel import run_code
 
 ENGINES = """
@@ -34,4 +40,19 @@ def test_engines_are_on_both_nodes_and_one_mpi_program_where_the_system_can(idle
     if idle.cluster.mpi:
         assert printed[2] == "[(0, 4), (1, 4), (2, 4), (3, 4)]"
     idle.stop_server("alice")
+    idle.assert_nothing_left("alice")
+
+
+def test_a_rank_ends_with_the_session_also_where_mpis_own_program_was_killed(idle):
+    """Grid Engine kills it when its client is told to end; the ranks are in sessions of their own and stay."""
+    if idle.cluster.system != "sge":
+        pytest.skip("here MPI programs are started by the batch system itself")
+    options = {**idle.cluster.two_nodes, "ipyparallel": True, "ipyparallel_engines_per_node": 2}
+    assert idle.spawn("alice", options)[-1].get("ready")
+    run_code(idle.server_url("alice"), idle.user_token("alice"), ENGINES)
+    ps = subprocess.run(["ps", "-ww", "-u", "alice", "-o", "pid=,args="], capture_output=True, text=True).stdout
+    proxy, = re.findall(r"^ *(\d+) \S+/hydra_pmi_proxy .*--proxy-id 1\b", ps, re.MULTILINE)
+    os.kill(int(proxy), signal.SIGKILL)
+    if idle.servers("alice"):
+        idle.stop_server("alice")
     idle.assert_nothing_left("alice")

@@ -32,7 +32,8 @@ WORLD = {"asyncio", "subprocess", "socket", "selectors", "threading", "multiproc
          "tempfile", "glob", "fileinput", "time", "random", "secrets", "urllib", "http", "pwd", "signal", "sqlite3",
          "jupyterhub", "tornado", "batchspawner", "traitlets", "requests"}
 # Dask loads it or it is loaded to become Dask, so it runs where distributed and tornado are.
-LOADED_BY_DASK = {Path("node/dask_plugin.py"), Path("node/dask_preload.py"), Path("node/dask_worker.py")}
+LOADED_BY_DASK = {Path("node") / name for name in ("dask_activity.py", "dask_plugin.py", "dask_preload.py",
+                                                   "dask_worker.py")}
 # Imported by cluster(), when dask-jobqueue is there.
 WITH_DASK = {Path("notebook/attached.py"), Path("notebook/settings.py")}
 NODE = [path for path in FILES if path.parts[0] == "node"]

@@ -211,3 +211,52 @@ async def test_a_start_that_is_cancelled_leaves_nothing_on_any_node(launcher, mo
 
 def test_logs_of_a_directory_that_is_gone_are_empty(tmp_path):
     assert Everywhere(str(tmp_path / "gone" / "workers.log")).tail() == ""
+
+
+# A rank of an MPI program: deaf to the signals of others, and where no thread of Python gets its turn.
+RANK = """
+import ctypes, signal, sys
+from node.lifeline import guard
+guard(sys.argv[1])
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+print("pids", __import__("os").getpid(), flush=True)
+ctypes.PyDLL(None).sleep(60)
+"""
+# As hydra_pmi_proxy starts a rank: in a session of its own, so that signals for the starter's group miss it.
+LIKE_HYDRA = "import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True).wait()"
+
+
+async def start_rank(launcher):
+    command = ["env", f"PYTHONPATH={launcher.directory}", sys.executable, "-c", RANK, everywhere.LIFELINE]
+    group = await Everywhere.start(launcher, "rank", [sys.executable, "-c", LIKE_HYDRA], command, None,
+                                   launcher.path("work.log"), 0.5)
+    await until(lambda: len(pids(launcher)) == 1)
+    return group, pids(launcher)[0]
+
+
+async def test_a_rank_whose_starter_was_killed_ends_with_the_launcher(launcher):
+    group, rank = await start_rank(launcher)
+    await until(lambda: group.lifelines)
+    group.children[0].process.kill()
+    await group.wait()
+    assert alive(rank)
+    await group.end(0)
+    await until(lambda: not alive(rank))
+
+
+async def test_a_rank_that_finds_no_launcher_ends(launcher, monkeypatch):
+    """It began when the session had ended already."""
+    monkeypatch.setattr(Everywhere, "_welcome", lambda self, reader, writer: writer.close())
+    group, rank = await start_rank(launcher)
+    await until(lambda: not alive(rank))
+    await group.end(0)
+
+
+async def test_a_rank_that_ends_leaves_nobody_who_looks_after_it(launcher):
+    group, rank = await start_rank(launcher)
+    guards = Path(f"/proc/{rank}/task/{rank}/children").read_text().split()
+    os.kill(rank, signal.SIGKILL)
+    await until(lambda: not any(map(alive, map(int, guards))))
+    assert len(guards) == 1
+    await group.end(0)

@@ -85,6 +85,39 @@ def test_a_session_with_both_runtimes(tell):
         assert words in page.text
 
 
+@pytest.mark.parametrize(("state", "count", "shown"), [
+    ("running", {"own": 7, "extra": 0}, "7 of 8\n"),
+    ("running", {"own": 8, "extra": 12}, "8 of 8, 12 extra\n"),
+    ("starting", {"own": 2}, "2 of 8\n"),
+    ("running", None, "8 expected\n"),
+    ("running", "no JSON", "8 expected\n"),
+    ("running", {"own": ["<b>"], "extra": {}}, "? of 8\n"),
+    ("failed", {"own": 8}, "8\n"),
+])
+def test_how_many_workers_there_are_is_what_the_scheduler_tells_in_its_file(tell, tmp_path, state, count, shown):
+    if count is not None:
+        (tmp_path / "dask-workers.json").write_text(count if isinstance(count, str) else json.dumps(count))
+    card = tell(runtimes={"dask": {**DASK, "state": state}})
+    assert "    Workers     " + shown in repr(card)
+    assert shown.strip() in assert_harmless(card).text
+
+
+def test_how_many_engines_there_are_is_what_the_controller_tells(tell, tmp_path):
+    (tmp_path / "ipp").mkdir()
+    (tmp_path / "ipp/engines.json").write_text('{"own": 3}')
+    assert "    Engines     3 of 4\n" in repr(tell(runtimes={"ipyparallel": ENGINES}))
+
+
+@pytest.mark.parametrize(("ends", "told"), [
+    (f"{NOW - 500}\n{NOW - 60}\n", f"no task for long: 2, the last at {plain.clock(NOW - 60, NOW)}."),
+    ("", None), ("soon\n", None), ("-5\n", None), ("9" * 400, None),
+])
+def test_extra_jobs_that_ended_for_want_of_tasks_are_told(tell, tmp_path, ends, told):
+    (tmp_path / "idle-ends").write_text(ends)
+    text = repr(tell())
+    assert told in text if told else "Extra jobs" not in text
+
+
 def test_the_time_left_is_that_of_the_moment_of_showing(tell, monkeypatch):
     card = tell()
     assert "1 h 23 min" in repr(card) and "1 h 23 min" in card._repr_html_()
