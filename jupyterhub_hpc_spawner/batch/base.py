@@ -51,8 +51,11 @@ class BatchSystem(Protocol):
     def parse_cancel(self, completed: Completed) -> None:
         """QueryError where the job may still be there. A job that is gone already is no error."""
 
-    def info_commands(self) -> dict[str, list[str]]:
-        """Commands for the form's choices, by a name of the system's own. Run as the Hub."""
+    def info_commands(self, answers: Mapping[str, Completed] = ()) -> dict[str, list[str]]:
+        """Commands for the form's choices, by a name of the system's own. Run as the Hub.
+
+        Asked first without, and then once with the ``answers``: some commands need the words of others'.
+        """
 
     def parse_info(self, answers: Mapping[str, Completed]) -> ClusterInfo:
         """From those of the info commands that answered; the others are missing."""
@@ -119,6 +122,15 @@ def no_job(completed, unreachable, words):
     if completed.returncode == 0:
         return QueryError(f"{completed.argv[0]} gave no number of a job: {words[:500]}")
     return (QueryError if unreachable.search(own_words(completed)) else SubmitError)(words)
+
+
+def info_rounds(system, answers):
+    """The system's info commands, first those that can be run at once, then those that need the others' ``answers``."""
+    asked = {}
+    for _ in range(2):
+        commands = {name: argv for name, argv in system.info_commands(answers).items() if name not in asked}
+        asked.update(commands)
+        yield commands
 
 
 def require_success(completed):

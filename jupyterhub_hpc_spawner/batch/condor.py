@@ -84,7 +84,7 @@ class HTCondor:
         if not _GONE.search(completed.stderr):
             require_success(completed)
 
-    def info_commands(self):
+    def info_commands(self, answers=()):
         return {"machines": ["condor_status", "-constraint", 'SlotType =!= "Dynamic"', "-json",
                              "-attributes", ",".join(condor_info.ATTRIBUTES)]}
 

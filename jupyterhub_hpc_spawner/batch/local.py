@@ -49,7 +49,7 @@ class Local:
     def parse_cancel(self, completed):
         require_success(completed)
 
-    def info_commands(self):
+    def info_commands(self, answers=()):
         return {}
 
     def parse_info(self, answers):

@@ -92,7 +92,7 @@ class LSF:
         if not _GONE.search(completed.stdout + completed.stderr):
             require_success(completed)
 
-    def info_commands(self):
+    def info_commands(self, answers=()):
         return {"queues": ["bqueues", "-l"], "slots": ["bhosts", "-w"], "hosts": ["lshosts", "-w"]}
 
     def parse_info(self, answers):

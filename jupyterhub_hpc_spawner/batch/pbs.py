@@ -89,7 +89,7 @@ class PBS:
         if not _GONE.search(completed.stderr):
             require_success(completed)
 
-    def info_commands(self):
+    def info_commands(self, answers=()):
         return pbs_info.COMMANDS
 
     def parse_info(self, answers):

@@ -87,8 +87,8 @@ class GridEngine:
         if "does not exist" not in completed.stdout + completed.stderr:
             require_success(completed)
 
-    def info_commands(self):
-        return sge_info.COMMANDS
+    def info_commands(self, answers=()):
+        return sge_info.commands(answers)
 
     def parse_info(self, answers):
         return sge_info.parse(answers)

@@ -12,15 +12,21 @@ from .kinds import of_queue
 COMMANDS = {
     "queues": ["qstat", "-F", "h_rt,mem_total", "-u", "*", "-xml"],
     "queues-configuration": ["qconf", "-sq", "*"],
-    # All of them: qconf wants their names, and has no pattern for that.
-    "usersets": ["/bin/sh", "-c", 'for name in $(qconf -sul); do qconf -su "$name"; done'],
 }
 # qstat(1): what is free of GPUs is told and not what there is; projects and reservations are not told in bulk.
 _UNTOLD = frozenset({"account", "reservation", "gpus", "gpu_type"})
 
 
+def commands(answers):
+    """COMMANDS and, once it is known which lists the queues have, their users."""
+    queues = _records(answers["queues-configuration"], "qname") if "queues-configuration" in answers else ()
+    named = sorted({name for queue in queues for _, name in _lists(queue)
+                    if not set(name) & set(",[]=")})  # by host: not a name
+    return {**COMMANDS, **({"usersets": ["qconf", "-su", ",".join(named)]} if named else {})}
+
+
 def parse(answers):
-    """ClusterInfo of the answers to COMMANDS."""
+    """ClusterInfo of the answers to ``commands``."""
     if "queues" not in answers:
         return ClusterInfo()
     try:
@@ -47,12 +53,17 @@ def _users(answers):
             for entry in _records(answers["usersets"], "name")}
     found = {}
     for queue in _records(answers["queues-configuration"], "qname"):
-        lists = [(sign, name) for sign, key in (("", "user_lists"), ("-", "xuser_lists"))
-                 for name in queue.get(key, "NONE").split() if name != "NONE"]
+        lists = _lists(queue)
         # A set without users has the entry NONE, and so lets nobody in.
         if all(name in sets for _, name in lists):
             found[queue["qname"]] = tuple(sign + user for sign, name in lists for user in sets[name])
     return found
+
+
+def _lists(queue):
+    """("", name of a list that is let in) and ("-", name of one that is not)."""
+    return [(sign, name) for sign, key in (("", "user_lists"), ("-", "xuser_lists"))
+            for name in queue.get(key, "NONE").split() if name != "NONE"]
 
 
 def _records(completed, first):

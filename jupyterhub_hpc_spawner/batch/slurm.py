@@ -137,7 +137,7 @@ class Slurm:
         if "Invalid job id" not in completed.stderr:
             require_success(completed)
 
-    def info_commands(self):
+    def info_commands(self, answers=()):
         waiting = ["squeue", "-h", "-a", "-t", "PENDING", "-o", SEP.join(_STATUS_FIELDS)]
         return {**slurm_info.COMMANDS, "waiting": waiting}
 

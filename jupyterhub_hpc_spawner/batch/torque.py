@@ -84,7 +84,7 @@ class Torque:
         if not _GONE.search(completed.stderr):
             require_success(completed)
 
-    def info_commands(self):
+    def info_commands(self, answers=()):
         return {"queues": ["qstat", "-Q", "-f"], "server": ["qstat", "-B", "-f"], "nodes": ["pbsnodes", "-x"]}
 
     def parse_info(self, answers):

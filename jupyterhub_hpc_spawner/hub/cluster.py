@@ -2,7 +2,7 @@
 import asyncio
 import time
 
-from ..batch.base import StartEstimates
+from ..batch.base import StartEstimates, info_rounds
 from ..errors import HelperError, HPCSpawnerError, NoAnswer, QueryError
 from ..model import ClusterInfo
 from . import estimates, metrics
@@ -139,16 +139,16 @@ class Cluster:
         return {**self.helper.env, "TZ": "UTC"}
 
     async def _refresh_info(self):
-        commands = self.system.info_commands()
-        done = await asyncio.gather(*map(self._ask_info, commands.values()), return_exceptions=True)
         answers = {}
-        for name, completed in zip(commands, done):
-            if isinstance(completed, QueryError):
-                self.log.warning("The form lacks the cluster's %s: %s", name, completed)
-            elif isinstance(completed, BaseException):
-                raise completed
-            else:
-                answers[name] = completed
+        for commands in info_rounds(self.system, answers):
+            done = await asyncio.gather(*map(self._ask_info, commands.values()), return_exceptions=True)
+            for name, completed in zip(commands, done):
+                if isinstance(completed, QueryError):
+                    self.log.warning("The form lacks the cluster's %s: %s", name, completed)
+                elif isinstance(completed, BaseException):
+                    raise completed
+                else:
+                    answers[name] = completed
         try:
             self.info = self.system.parse_info(answers)
         except (HPCSpawnerError, ValueError) as error:

@@ -27,10 +27,6 @@ def entry(name, host, limit, asked):
 
 
 def qconf(store, arguments):
-    if arguments == ["-sq", "*"]:
-        return 0, "\n".join(f"qname                 {name}\nuser_lists            NONE\nxuser_lists           NONE\n"
-                            for name in QUEUES), ""
-    if arguments == ["-sul"]:
-        return 0, "arusers\ndeadlineusers\n", ""
-    store.expect(arguments[:1], ["-su"])
-    return 0, f"name    {arguments[1]}\ntype    ACL\nfshare  0\noticket 0\nentries NONE\n", ""
+    store.expect(arguments, ["-sq", "*"])
+    return 0, "\n".join(f"qname                 {name}\nuser_lists            NONE\nxuser_lists           NONE\n"
+                        for name in QUEUES), ""

@@ -148,8 +148,8 @@ def test_a_rejection_is_a_submit_error_in_lsfs_words(name, words):
 
 @pytest.mark.parametrize("text", ["Job <0> is submitted to queue <x>.", "Job <1.4> is submitted to queue <x>.",
                                   "Job is submitted to <abc> project.", ""])
-def test_no_id_is_a_submit_error(text):
-    with pytest.raises(SubmitError):
+def test_no_id_says_nothing_of_the_job(text):
+    with pytest.raises(QueryError):
         SYSTEM.parse_job_id(answer(text))
 
 

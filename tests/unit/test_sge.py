@@ -105,7 +105,8 @@ FOR_SOME = {"queues": "info-queues", "queues_configuration": "info-queues-config
 
 
 def test_the_captured_answers_are_those_to_our_own_commands():
-    for name, argv in SGE.info_commands().items():
+    configuration = {"queues-configuration": captured(f"{VERSION}/info-queues-configuration-for-some")}
+    for name, argv in SGE.info_commands(configuration).items():
         file = f"{VERSION}/info-{name}" + ("-for-some" if "configuration" in name else "")
         assert captured(file).argv == tuple(argv)
 
@@ -137,9 +138,17 @@ def test_who_may_use_a_queue_is_not_known_without_the_lists():
 def test_odd_lists_of_users(line, users):
     """Several; of nobody, which lets nobody in; different by host; of a set that is gone."""
     configuration = Completed(("qconf",), 0, f"qname                 main.q\n{line}\nxuser_lists           NONE\n", "")
+    sets = captured(f"{VERSION}/info-usersets").stdout + "name    arusers\ntype    ACL\nentries NONE\n"
     found = SGE.parse_info({"queues": captured(f"{VERSION}/info-queues"), "queues-configuration": configuration,
-                            "usersets": captured(f"{VERSION}/info-usersets")})
+                            "usersets": Completed(("qconf",), 0, sets, "")})
     assert found.queue("main.q").users == users
+
+
+def test_only_names_of_lists_are_asked_for():
+    asked = SGE.info_commands({"queues-configuration": Completed(
+        ("qconf",), 0, "qname a\nuser_lists geo,[g1=bio] bio\nxuser_lists NONE\nqname b\nxuser_lists away bio\n", "")})
+    assert asked["usersets"] == ["qconf", "-su", "away,bio"]
+    assert "usersets" not in SGE.info_commands()
 
 
 @pytest.mark.parametrize(("fields", "environment"), [

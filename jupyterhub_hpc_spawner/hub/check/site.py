@@ -2,8 +2,9 @@
 import os
 import pwd
 import time
+from itertools import chain
 
-from ...batch.base import require_success
+from ...batch.base import info_rounds, require_success
 from ...errors import ConfigError, HelperError, HPCSpawnerError, OptionErrors
 from .. import staging
 from ..commands import run
@@ -48,7 +49,8 @@ class SiteCheck:
     async def _batch_system(self):
         """Every command that the Hub runs as itself, as it runs it."""
         answers, system = {}, self.cluster.system
-        for name, argv in {"status": system.status_command(), **system.info_commands()}.items():
+        info = chain.from_iterable(commands.items() for commands in info_rounds(system, answers))
+        for name, argv in chain([("status", system.status_command())], info):
             start = time.monotonic()
             try:
                 answers[name] = require_success(await run(argv, env=self.cluster.env, timeout=self.cluster.timeout))
