@@ -43,7 +43,7 @@ ENGINES = """
 import ipyparallel as ipp
 wait(lambda: facts("ipyparallel")["state"] == "running")
 rc = ipp.Client(os.environ["IPP_CLIENT_FILE"])
-rc.wait_for_engines(facts("ipyparallel")["engines"], timeout=60, interactive=False)
+wait(lambda: len(rc) == facts("ipyparallel")["engines"])
 """
 HOSTS = {"dask": DASK + "print(json.dumps(sorted(client.run(socket.gethostname).values())))\n",
          "ipyparallel": ENGINES + "print(json.dumps(sorted(rc[:].apply_sync(socket.gethostname))))\n"}
