@@ -13,6 +13,8 @@ from .turns import Turns
 
 # Seconds before each look for a job whose submission got no answer.
 LOOKS = (0, 2, 5)
+# Seconds before each look for one that was not found, when nobody waits for it any more.
+LATE_LOOKS = (20, 300)
 
 
 class Cluster:
@@ -34,6 +36,7 @@ class Cluster:
         self.timeout = timeout
         self._info_time = -float("inf")
         self._refreshing = None
+        self._late = set()
         self._submits, self._ends = Turns(at_once), Turns(at_once)
         self.owed = OwedCancels(owed_file, self._cancel, self.poller.is_gone, log)
         metrics.watch_owed(self.owed)
@@ -55,6 +58,9 @@ class Cluster:
             job_id = await self._found(username, request.name)
             if not job_id:
                 await self.end(username, request.session_dir)
+                late = asyncio.ensure_future(self._cancel_late(username, request.name))
+                self._late.add(late)
+                late.add_done_callback(self._late.discard)
                 raise
             return job_id
         except HelperError:  # it was not carried out
@@ -62,6 +68,14 @@ class Cluster:
         except HPCSpawnerError:
             await self.end(username, request.session_dir)
             raise
+
+    async def _cancel_late(self, username, name):
+        """A job that comes when nobody waits for it ends when it starts, but may wait long, or be put on hold."""
+        for pause in LATE_LOOKS:
+            await asyncio.sleep(pause)
+            if job_id := await self._found(username, name):
+                self.log.warning("Job %s of %s came when it was given up, and is cancelled", job_id, username)
+                return await self.cancel(username, job_id)
 
     async def _found(self, username, name):
         try:

@@ -463,7 +463,7 @@ def a_job_is_found_whose_helper_was_killed_after_it_was_submitted(hub):
 
 @scenario("slurm", "pbs")
 def a_job_that_appears_after_the_last_look_for_it_ends_itself(hub):
-    hub.toy.faults(submit="later 12")
+    hub.toy.faults(submit="later 20")
     before = len(hub.toy.store.jobs())
     event = hub.spawn(hub.user, {"environment": "light"})[-1]
     assert event.get("failed") and "did not answer in 2" in event["message"], event
@@ -472,6 +472,17 @@ def a_job_that_appears_after_the_last_look_for_it_ends_itself(hub):
     hub.assert_nothing_left()
     job = hub.toy.store.jobs()[-1]
     assert job["state"] == "ended" and job["how"] != "ok" and not hub.servers(hub.user)
+
+
+@scenario("slurm")
+def a_job_that_appears_after_the_last_look_for_it_and_waits_is_cancelled(hub):
+    hub.toy.control(hold="busy")
+    hub.toy.faults(submit="later 20")
+    assert hub.spawn(hub.user, {"environment": "light"})[-1].get("failed")
+    wait_for(hub.toy.jobs, 30, lambda: "there is no such job", pause=0.2)
+    wait_for(lambda: not hub.toy.jobs(), 40, lambda: "it waits", pause=0.2)
+    hub.assert_nothing_left()
+    assert re.search(rf"Job \S+ of {hub.user} came when it was given up, and is cancelled", hub.logged())
 
 
 def pending(job):
