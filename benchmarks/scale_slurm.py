@@ -27,6 +27,7 @@ ROOT = Path(f"/home/{OWNER}/scale-sessions")
 OPTIONS = {"account": "geo", "cores": 1, "memory": "10M", "walltime": "4h"}
 # All of the Hub's users are one of the system's: there is one home directory less to look into for each.
 CONFIG = COMMON + """
+c.JupyterHub.log_level = "INFO"
 c.HPCSpawner.status_interval = 5
 c.HPCSpawner.cmd = ["/usr/bin/python3", "-IS", "{server}"]
 c.HPCSpawner.helper_prefix = ["sudo", "-n", "-H", "-u", "{owner}", "--"]
@@ -91,7 +92,7 @@ class SlurmBench(Bench):
 
 @contextmanager
 def machines_of_their_own():
-    """As far as one machine can pretend it: what the cluster's daemons and jobs do waits for the Hub's host."""
+    """As far as one machine can pretend it: what the cluster's daemons and jobs do yields to the Hub's host."""
     # Or each session of processes has the same share, whatever its priority, see sched(7).
     switch = Path("/proc/sys/kernel/sched_autogroup_enabled")
     before = switch.read_text() if switch.exists() else None
@@ -100,7 +101,7 @@ def machines_of_their_own():
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "comm").read_text().startswith(("slurm", "munged")):
-                os.setpriority(os.PRIO_PROCESS, int(process.name), 19)
+                os.setpriority(os.PRIO_PROCESS, int(process.name), 10)
         except (FileNotFoundError, ProcessLookupError):
             pass
     try:
