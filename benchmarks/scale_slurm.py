@@ -27,7 +27,6 @@ ROOT = Path(f"/home/{OWNER}/scale-sessions")
 OPTIONS = {"account": "geo", "cores": 1, "memory": "10M", "walltime": "4h"}
 # All of the Hub's users are one of the system's: there is one home directory less to look into for each.
 CONFIG = COMMON + """
-c.JupyterHub.log_level = "INFO"
 c.HPCSpawner.status_interval = 5
 c.HPCSpawner.cmd = ["/usr/bin/python3", "-IS", "{server}"]
 c.HPCSpawner.helper_prefix = ["sudo", "-n", "-H", "-u", "{owner}", "--"]

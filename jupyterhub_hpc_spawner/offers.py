@@ -184,9 +184,8 @@ def _lets_in(entries, user, groups):
     if not user or groups is None and with_groups(entries):
         return True
     names = {user, *(f"@{group}" for group in groups or ())}
-    out = {f"-{name}" for name in names} & set(entries)
-    words = {entry.removeprefix("+") for entry in entries if not entry.startswith("-")}
-    return not out and (not words or bool(words & names))
+    return not {f"-{name}" for name in names} & set(entries) and admits(
+        [entry for entry in entries if not entry.startswith("-")], names)
 
 
 def with_groups(entries):

@@ -19,6 +19,13 @@ def of_queue(nodes):
             "features": tuple(dict.fromkeys(name for node in nodes for name in node.features)), "kinds": _joined(nodes)}
 
 
+def use(takes_jobs, cores, used):
+    """The fields of a NodeKind that say what is free of one node now; None: not known. Of cores that nobody has counted
+    none are left."""
+    free = max(0, (cores or 0) - used) if takes_jobs and used else 0
+    return {"total": 1, "idle": int(takes_jobs and used == 0), "partly": int(free > 0), "free": free}
+
+
 def _joined(nodes):
     """Those that are alike as one."""
     found = {}

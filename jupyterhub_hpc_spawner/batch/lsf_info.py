@@ -4,7 +4,7 @@ import re
 from ..errors import ParseError
 from ..model import ClusterInfo, NodeKind, Queue
 from ..units import UnitError, parse_memory
-from .kinds import of_queue
+from .kinds import of_queue, use
 
 # What begins a reason (bjobs -p), in plain words; most others are plain enough.
 REASONS = {
@@ -90,11 +90,9 @@ def _queue(text, slots, hosts):
 
 
 def _kind(row, host):
-    """Without a number of slots (MAX) nobody knows what is left of them."""
-    slots, used, takes_jobs = _number(row["MAX"]), _number(row["NJOBS"]), row["STATUS"] == "ok"
-    left = max(0, (slots or 0) - (used or 0)) if used and takes_jobs else 0
-    return NodeKind(cores=slots, memory=_memory(host.get("maxmem", "")) or None, total=1,
-                    idle=int(takes_jobs and used == 0), partly=int(left > 0), free=left)
+    slots = _number(row["MAX"])
+    return NodeKind(cores=slots, memory=_memory(host.get("maxmem", "")) or None,
+                    **use(row["STATUS"] == "ok", slots, _number(row["NJOBS"])))
 
 
 def _number(text):

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from ..errors import ParseError
 from ..model import ClusterInfo, NodeKind, Queue, Reservation
 from ..units import UnitError, parse_memory, parse_walltime
-from .kinds import of_queue
+from .kinds import of_queue, use
 
 COMMANDS = {
     "queues": ["qstat", "-Q", "-f", "-F", "json"],
@@ -61,14 +61,12 @@ def _queue(name, queue, nodes, default, gpu_resource, gpu_type_resource):
 def _kind(node, gpu_resource, gpu_type_resource):
     has, used = _resources(node, "resources_available"), _resources(node, "resources_assigned")
     gpus, cores = _number(has.get(gpu_resource)), _number(has.get("ncpus"))
-    idle = node.get("state") == "free" and not node.get("jobs")
-    # Nodes with all cores taken are not "free".
-    left = max(0, (cores or 0) - (_number(used.get("ncpus")) or 0)) if node.get("state") == "free" and not idle else 0
+    taken = max(_number(used.get("ncpus")) or 0, 1) if node.get("jobs") else 0
     return NodeKind(
         features=tuple(sorted(key for key, value in has.items() if value == "True" and key not in _BUILT_IN)),
         cores=cores, memory=_bytes(has.get("mem")),
         gpus={str(has.get(gpu_type_resource, "")): gpus} if gpus else {},
-        total=1, idle=int(idle), partly=int(left > 0), free=left)
+        **use(node.get("state") == "free", cores, taken))  # with all cores taken it is not "free"
 
 
 def queued(counts):

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from ..errors import ParseError
 from ..model import ClusterInfo, NodeKind, Queue
 from ..units import UnitError, parse_memory, parse_walltime
-from .kinds import of_queue
+from .kinds import of_queue, use
 
 COMMANDS = {
     "queues": ["qstat", "-F", "h_rt,mem_total", "-u", "*", "-xml"],
@@ -94,10 +94,9 @@ def _takes_jobs(entry):
 
 def _kind(entry):
     """The queue's slots on one host; another queue may use the same host."""
-    slots, used = _number(entry, "slots_total"), _number(entry, "slots_used")
-    left = slots - used if used and _takes_jobs(entry) else 0
-    return NodeKind(cores=slots or None, memory=_bytes(_resource(entry, "mem_total")) or None, total=1,
-                    idle=int(not used and _takes_jobs(entry)), partly=int(left > 0), free=max(left, 0))
+    slots = _number(entry, "slots_total")
+    return NodeKind(cores=slots or None, memory=_bytes(_resource(entry, "mem_total")) or None,
+                    **use(_takes_jobs(entry), slots, _number(entry, "slots_used")))
 
 
 def _number(entry, name):

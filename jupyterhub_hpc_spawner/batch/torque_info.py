@@ -3,7 +3,7 @@ import re
 
 from ..model import ClusterInfo, NodeKind, Queue
 from ..units import UnitError, parse_memory, parse_walltime
-from .kinds import of_queue
+from .kinds import of_queue, use
 from .pbs_info import allowed, queued
 
 # A kind of GPU is a property of nodes, like a node type.
@@ -50,11 +50,9 @@ def _queue(name, fields, nodes, default):
 
 def _kind(node):
     gpus, cores = _number(node.findtext("gpus")), _number(node.findtext("np"))
-    takes_jobs, used = node.findtext("state") == "free", _used(node)
-    left = max(0, (cores or 0) - used) if used and takes_jobs else 0
     return NodeKind(
         features=tuple(_properties(node)), cores=cores, memory=_memory(node) or None,
-        gpus={"": gpus} if gpus else {}, total=1, idle=int(takes_jobs and not used), partly=int(left > 0), free=left)
+        gpus={"": gpus} if gpus else {}, **use(node.findtext("state") == "free", cores, _used(node)))
 
 
 def _used(node):

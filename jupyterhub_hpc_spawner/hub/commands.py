@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import ConfigError, HelperError, NoAnswer, QueryError, TimedOut
 from ..model import Completed
@@ -146,17 +145,20 @@ def base_environment(extra):
 
 @dataclass(frozen=True)
 class Account:
-    """A system user; ``groups`` are numbers."""
+    """A system user; ``groups`` are numbers, which only root needs to become somebody."""
 
     uid: int
     gid: int
     home: str
     shell: str
-    groups: list
+    groups: tuple = ()
 
 
 class Accounts:
-    """What this machine's directory of users says: it may be elsewhere and hang, and nobody waits for it for long."""
+    """What this machine's directory of users says: it may be elsewhere and hang, and nobody waits for it for long.
+
+    Programs ask it, which can be ended: os.getgrouplist in a thread would stop all threads of the Hub meanwhile.
+    """
 
     PATIENCE, KEPT, AGAIN, AT_ONCE = 10, 60, 5, 8
 
@@ -169,31 +171,42 @@ class Accounts:
         until, found = self._known.get(username, (0, None))
         if time.monotonic() > until:
             try:
-                said = await self._ask(self.PATIENCE, username)
-                found, keep = (Account(**said), self.KEPT) if said else (None, 0)
-            except HelperError as error:  # what is to be done for the user next would wait as long
-                found, keep = str(error), self.AGAIN
+                found = await self._look_up(username)
+            except HelperError as error:
+                found = str(error)
+            # What is to be done next for somebody who is not known would be asked, and maybe hang, at once again.
+            keep = self.KEPT if isinstance(found, Account) else self.AGAIN
             self._known[username] = time.monotonic() + keep, found
         if isinstance(found, str):
             raise HelperError(found)
         return found
 
-    async def groups(self, username, patience):
+    async def groups(self, username):
         """The names of the user's groups, None where there is none of this name. Raises HelperError."""
-        return await self._ask(patience, username, "groups")
+        return (await self._ask(username, "id", "-Gnz")).split("\0")[:-1] if await self.find(username) else None
 
-    async def _ask(self, patience, *words):
-        argv = [sys.executable, "-I", "-S", str(Path(__file__).with_name("who_is.py")), *words]
+    async def _look_up(self, username):
+        entry = (await self._ask(username, "getent", "passwd")).rstrip("\n").split(":")
+        # Both programs take a number for a name, too; a directory may spell a name in its own way.
+        if len(entry) != 7 or username.isdecimal() and entry[0] != username:
+            return None
+        groups = await self._ask(username, "id", "-G") if os.geteuid() == 0 else ""
+        return Account(int(entry[2]), int(entry[3]), entry[5], entry[6], tuple(map(int, groups.split())))
 
+    async def _ask(self, username, *program):
+        """What it prints, nothing of a stranger. getent(1) ends with 2 then; id(1) with 1 also for groups without a
+        name. Raises HelperError."""
         async def in_turn():
-            async with self._turns.turn(words[0]):
-                return await run(argv, env=base_environment({}), timeout=patience)
-
+            async with self._turns.turn(username):
+                return await run([*program, "--", username], env=base_environment({}), timeout=self.PATIENCE)
         try:
-            return json.loads((await within(patience, in_turn())).stdout)
-        except (asyncio.TimeoutError, QueryError, ValueError) as error:
-            raise HelperError(f"this machine's directory of users does not say who {words[0]} is (no answer to "
-                              f"`id {words[0]}` within {patience} s)") from error
+            done = await within(self.PATIENCE, in_turn())
+            if done.returncode not in (0, 2) and not done.stdout:
+                raise QueryError(str(done))
+        except (asyncio.TimeoutError, QueryError) as error:
+            raise HelperError(f"this machine's directory of users does not say who {username} is (no answer to "
+                              f"`id {username}` within {self.PATIENCE} s)") from error
+        return done.stdout
 
 
 def known(username, account):

@@ -1,4 +1,5 @@
 """What the user of a spawner may choose: the cluster's answer, the user's groups there, and what was chosen before."""
+import asyncio
 from datetime import datetime, timezone
 
 from ..errors import HelperError, OptionErrors
@@ -6,6 +7,7 @@ from ..form_data import from_link
 from ..model import ClusterInfo
 from ..offers import offer, with_groups
 from . import private
+from .commands import within
 
 PATIENCE = 2
 
@@ -46,7 +48,7 @@ def _impossible(spawner, values, link):
 async def _groups_of(spawner):
     """The names of the user's groups; None where this machine does not know the user, or not soon enough."""
     try:
-        found = await spawner.cluster.helper.accounts.groups(spawner.user.name, PATIENCE)
-    except HelperError:
+        found = await within(PATIENCE, spawner.cluster.helper.accounts.groups(spawner.user.name))
+    except (HelperError, asyncio.TimeoutError):
         return None
     return None if found is None else frozenset(found)

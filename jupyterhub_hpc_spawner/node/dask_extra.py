@@ -1,10 +1,13 @@
 """Dask workers of an extra job: on all its nodes, on the scheduler of the session that asked for them."""
 import json
 import os
+import re
 
 from .dask import WORKER_GRACE
 from .everywhere import Everywhere
 from .report import say
+
+LAST_WORDS = 100
 
 
 class Runtime:
@@ -38,8 +41,9 @@ class Runtime:
             text = "the workers ended with status %d\n%s" % (code, self.workers.tail())
             self.job.session_file.runtime("dask", state="failed", error=text)
             say("Dask: %s" % text)
-        else:  # as told, by their lifetime, for want of tasks: their last words say which
-            say("Dask: the workers have ended\n%s" % self.workers.tail(5))
+        else:  # as told, by their lifetime, for want of tasks: each says it, and many speak at once
+            reasons = dict.fromkeys(re.findall(r" Reason: (.*)", self.workers.tail(LAST_WORDS)))
+            say("Dask: the workers have ended: %s" % ("; ".join(reasons) or "why is in their log"))
 
     async def stop(self):
         if self.workers:

@@ -3,12 +3,12 @@ import os
 import signal
 
 import pytest
-from support.kernel import Kernel, KernelError, run_code
+from support.kernel import UNTIL, Kernel, KernelError, run_code
 from support.running_hub import wait_for
 
 ONLY = ("newest",)
 
-BEGIN = """
+BEGIN = UNTIL + """
 import os, time
 from dask.distributed import Client
 from jupyterhub_hpc_spawner.notebook import cluster
@@ -16,11 +16,8 @@ from jupyterhub_hpc_spawner.notebook import cluster
 def names():
     return sorted(worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
 
-def until(condition, patience=60):
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, names()
-        time.sleep(0.1)
+def shown():
+    return names()
 
 def slow(x):
     import time

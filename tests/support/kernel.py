@@ -7,6 +7,18 @@ from websockets.sync.client import connect
 from .running_hub import request
 
 
+# For code in a kernel, which says by ``shown()`` what there is to see where what it waits for does not come.
+UNTIL = """
+import time
+
+def until(condition, patience=90):
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, shown()
+        time.sleep(0.1)
+"""
+
+
 class KernelError(Exception):
     """The code raised; the text is the traceback."""
 

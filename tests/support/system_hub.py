@@ -11,7 +11,6 @@ HUB_ACCOUNT = "hubuser"
 SUDOERS = Path("/etc/sudoers.d/jupyterhub-hpc-spawner-test")
 
 CONFIG = """
-c.JupyterHub.log_level = "DEBUG"  # in which there is no secret either
 c.HPCSpawner.batch_system = "{system}"
 c.HPCSpawner.batch_settings = {settings!r}
 c.HPCSpawner.command_environment = {environment!r}

@@ -41,7 +41,8 @@ def cluster(request):
 @pytest.fixture(scope="session")
 def hub(cluster):
     with system_hub.hub_directory() as directory:
-        hub = SystemHub(directory, cluster).start()
+        # All that it may say, in which there is no secret either.
+        hub = SystemHub(directory, cluster, 'c.JupyterHub.log_level = "DEBUG"\n').start()
         hub.add_user("alice").add_user("bob")
         yield hub
         hub.end_sessions()

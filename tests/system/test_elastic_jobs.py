@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.kernel import Kernel
+from support.kernel import UNTIL, Kernel
 from support.running_hub import wait_for
 
 ONLY = ("slurm", "sge")
 
-BEGIN = """
+BEGIN = UNTIL + """
 import getpass, os, subprocess, time
 from dask.distributed import Client
 from jupyterhub_hpc_spawner.notebook import cluster
@@ -27,11 +27,8 @@ def queue(*states):  # the user's jobs that are pending, or running, or both
     done = subprocess.run([*command, "-u", getpass.getuser()], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[head:]
 
-def until(condition, patience=60):
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, (queue(), names())
-        time.sleep(0.1)
+def shown():
+    return (queue(), names())
 
 def jobs():
     return len(queue())

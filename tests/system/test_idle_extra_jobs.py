@@ -1,23 +1,20 @@
 """Extra jobs that have nothing to do end by themselves on a real cluster, those of either road, and say why."""
 import pytest
 from support import system_hub
-from support.kernel import Kernel
+from support.kernel import UNTIL, Kernel
 from support.system_hub import SystemHub
 
 ONLY = ("slurm",)
 
-BEGIN = """
+BEGIN = UNTIL + """
 import glob, os, time
 from dask.distributed import Client
 from jupyterhub_hpc_spawner.notebook import cluster, jobs, session
 client = Client()
 client.wait_for_workers(1, timeout=60)
 
-def until(condition, patience=90):
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, (session(), workers())
-        time.sleep(0.1)
+def shown():
+    return (session(), workers())
 
 def workers():
     found = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -49,7 +46,7 @@ print(sum("Reason: no task for 6 s" in open(log).read() for log in logs))
 """
 REASONS = """
 until(lambda: [job["state"] for job in jobs.jobs()] == ["finished"] * 2)
-print(sum("Reason: no task for 6 s" in job["reason"] for job in jobs.jobs()))
+print(sum("the workers have ended: no task for 6 s" in job["reason"] for job in jobs.jobs()))
 """
 
 

@@ -23,10 +23,10 @@ def accounts():
 @pytest.fixture
 def hanging(tmp_path, monkeypatch):
     """Every question is asked of a program that writes down that it runs, and hangs."""
-    program = tmp_path / "python3"
-    program.write_text(f'#!/bin/sh\necho $$ >>"{tmp_path}/asked"\nexec sleep 60\n')
+    program = tmp_path / "getent"
+    program.write_text(f'#!/bin/sh\necho $$ >>"{tmp_path}/asked"\nexec /bin/sleep 60\n')
     program.chmod(0o755)
-    monkeypatch.setattr(commands.sys, "executable", str(program))
+    monkeypatch.setattr(commands, "base_environment", lambda extra: {"PATH": str(tmp_path)})
     monkeypatch.setattr(Accounts, "PATIENCE", 1)
     return lambda: (tmp_path / "asked").read_text().split() if (tmp_path / "asked").exists() else []
 
@@ -34,21 +34,22 @@ def hanging(tmp_path, monkeypatch):
 async def test_a_user_is_who_the_system_says(accounts):
     found = await accounts.find(ME.pw_name)
     assert (found.uid, found.gid, found.home, found.shell) == (ME.pw_uid, ME.pw_gid, ME.pw_dir, ME.pw_shell)
-    assert sorted(found.groups) == sorted(os.getgrouplist(ME.pw_name, ME.pw_gid))
-    assert grp.getgrgid(ME.pw_gid).gr_name in await accounts.groups(ME.pw_name, 10)
+    groups = os.getgrouplist(ME.pw_name, ME.pw_gid) if os.geteuid() == 0 else []
+    assert sorted(found.groups) == sorted(groups)
+    assert grp.getgrgid(ME.pw_gid).gr_name in await accounts.groups(ME.pw_name)
 
 
 @pytest.mark.parametrize("name", ["nobody-of-that-name", str(ME.pw_uid), "groups"])
 async def test_a_stranger_is_nobody_whatever_the_name(accounts, name):
     assert await accounts.find(name) is None
-    assert await accounts.groups(name, 10) is None
+    assert await accounts.groups(name) is None
     with pytest.raises(HelperError, match=f"there is no system user {name}"):
         await Helper("/nonexistent").ask(name, "end", 5)
 
 
 async def test_who_was_asked_for_is_known_for_a_while(accounts, monkeypatch):
     found = await accounts.find(ME.pw_name)
-    monkeypatch.setattr(commands.sys, "executable", "/nonexistent")
+    monkeypatch.setattr(commands, "base_environment", lambda extra: {"PATH": "/nonexistent"})
     assert await accounts.find(ME.pw_name) is found
     monkeypatch.setattr(commands.time, "monotonic", lambda: time.time() + Accounts.KEPT)
     with pytest.raises(HelperError):
