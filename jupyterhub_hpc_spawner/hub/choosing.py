@@ -63,6 +63,16 @@ class Choosing(Settings):
             self.log.error("The site's configuration keeps %s from starting: %s", self._log_name, error)
             raise StartFailed(500, f"This site's configuration needs its administrator: {error}") from None
 
+    def check_number(self):
+        """StartFailed where the user has as many sessions as the site allows."""
+        others = [spawner.name or "the default server" for spawner in self.user.spawners.values() if spawner is not self
+                  and getattr(spawner, "session", None) and not spawner.session.over]
+        if 0 < self.max_sessions <= len(others):
+            raise private.keep_failure(self, StartFailed(
+                400, f"You have {len(others)} sessions already ({', '.join(others)}); at most {self.max_sessions} at a "
+                     "time here. Stop one of them first.", advice=("Stop one of your sessions, then try again.",
+                                                                   "again")))
+
     async def make_form(self):
         """The spawn form: last values, or a link's, or what was just refused with the reasons beside the fields."""
         await self.apply_group_overrides()

@@ -1,5 +1,6 @@
 """HPCSpawner: JupyterHub's view of a session. Thin: what it does is done in the other rooms."""
 import asyncio
+import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -55,6 +56,7 @@ class HPCSpawner(Choosing):
 
     async def start(self):
         """Submit the job and wait until its server answers; the URL of the server."""
+        begin = time.monotonic()
         options = await self.check_options(self.user_options)
         private.keep_failure(self, None)
         private.keep_end(self.orm_spawner, None)
@@ -62,7 +64,7 @@ class HPCSpawner(Choosing):
             await staging.find_home(self)
         except HelperError as error:
             raise private.keep_failure(self, StartFailed.not_submitted(error)) from error
-        self._check_number()  # and no await before there is a session: of starts at once each counts
+        self.check_number()  # and no await before there is a session: of starts at once each counts
         self.session = self.new_session()
         self.session.state.token = private.token_number(self)
         self.session.reach("asked")
@@ -76,56 +78,51 @@ class HPCSpawner(Choosing):
             await asyncio.shield(self._submission)
         except StartFailed as failure:
             raise private.keep_failure(self, failure) from failure.__cause__
-        return await self._listening()
-
-    def _check_number(self):
-        """StartFailed where the user has as many sessions as the site allows."""
-        others = [spawner.name or "the default server" for spawner in self.user.spawners.values() if spawner is not self
-                  and getattr(spawner, "session", None) and not spawner.session.over]
-        if 0 < self.max_sessions <= len(others):
-            raise private.keep_failure(self, StartFailed(
-                400, f"You have {len(others)} sessions already ({', '.join(others)}); at most {self.max_sessions} at a "
-                     "time here. Stop one of them first.", advice=("Stop one of your sessions, then try again.",
-                                                                   "again")))
+        return await self._listening(begin)
 
     @metrics.start()
-    async def _listening(self):
+    async def _listening(self, begin):
         """The URL of the server, as soon as the job says that it answers. Raises StartFailed.
 
-        Gives up a little before JupyterHub would, which says nothing of the job and its log.
+        Gives up a little before JupyterHub would, which counts from ``begin`` and says nothing of the job and its log.
         """
-        session, patience = self.session, self.start_timeout - min(30, self.start_timeout / 10)
+        patience = begin + self.start_timeout - min(30, self.start_timeout / 10) - time.monotonic()
         try:
-            self.ip, self.port = await within(patience, session.listening(self.cluster.poller))
+            self.ip, self.port = await within(patience, self.session.listening(self.cluster.poller))
         except asyncio.TimeoutError:
-            failure = StartFailed.too_late(session.state.job_id, self.start_timeout, session.state.steps[-1]["step"])
-            session.log.error("The session could not start: %r", failure.summary)
-            failure.details = await self.cluster.end(self.user.name, session.state.directory, LOG_LINES, remove=False)
-            raise private.keep_failure(self, failure) from None
+            raise private.keep_failure(self, self._too_late()) from None
         except StartFailed as failure:
             self.session.log.error("The session could not start: %r", failure.summary)
+            private.keep_failure(self, failure)  # now: JupyterHub may give up before there is the log
             failure.details = await self._clean_up()
-            raise private.keep_failure(self, failure) from None
+            raise
         host = f"[{self.ip}]" if ":" in self.ip else self.ip
         return f"{'https' if self.internal_ssl else 'http'}://{host}:{self.port}"
+
+    def _too_late(self):
+        state = self.session.state
+        failure = StartFailed.too_late(state.job_id, self.start_timeout, state.steps[-1]["step"])
+        self.session.log.error("The session could not start: %r", failure.summary)
+        return failure
 
     async def get_url(self):
         """Asked after a restart of the Hub: a session that had not started yet goes on starting."""
         if self.session is None or self.session.over:
             return await super().get_url()
         if self.session.has("listening"):
-            return await self._listening()
+            return await self._listening(time.monotonic())
         private.resume(self, self._resumed())
         return await super().get_url()
 
     async def _resumed(self):
+        begin = time.monotonic()
         while not await self._has_job():
             if self.session.over:
                 raise private.keep_failure(self, StartFailed(
                     503, "The Hub was restarted before there was a job. Start your session again.",
                     advice=("Nothing is wrong with your request. Try again.", "again")))
             await asyncio.sleep(self.status_interval)
-        return await self._listening()
+        return await self._listening(begin)
 
     async def _has_job(self):
         """Whether the session's job is known. One that a Hub submitted which has ended since is looked for."""
@@ -223,8 +220,7 @@ class HPCSpawner(Choosing):
             return
         self.cluster.poller.watch(self.session.state.job_id, self.user.name, submitted=False)  # not yet by a new Hub
         self.session.log.info("The session is stopped")
-        if cause := private.given_up(self):
-            metrics.failed(cause)
+        failure = private.kept_failure(self.user, self.name) or self._given_up()
         await asyncio.gather(self.cluster.cancel(self.user.name, self.session.state.job_id),
                              extra.jobs_of(self).cancel_all())
         if not now:
@@ -234,13 +230,17 @@ class HPCSpawner(Choosing):
                 self.session.log.warning("The job was cancelled and has not ended yet; it will be cancelled again")
                 self.cluster.owed.add(self.user.name, self.session.state.job_id)
         log = await self._clean_up(0 if now else STOP_TIMEOUT)
-        if cause == "unreachable":
-            self._keep_unreachable(log)
+        if failure:
+            failure.details = log
 
-    def _keep_unreachable(self, log):
-        """JupyterHub's own word for it, a TimeoutError, says nothing of the job."""
-        failure = StartFailed.unreachable(self.session.state.job_id, f"{self.ip}:{self.port}", self.http_timeout)
-        private.keep_failure(self, failure).details = log
+    def _given_up(self):
+        """Where JupyterHub itself ended the start: its own word for it, a TimeoutError, says nothing of the job."""
+        cause = private.given_up(self)
+        if not cause:
+            return None
+        metrics.failed(cause)
+        return private.keep_failure(self, self._too_late() if cause == "timeout" else StartFailed.unreachable(
+            self.session.state.job_id, f"{self.ip}:{self.port}", self.http_timeout))
 
     async def _clean_up(self, patience=STOP_TIMEOUT):
         """The end of the session's log; its directory is removed, its token is good for nothing, and nobody asks for

@@ -383,6 +383,7 @@ def impatient(environment, make_toy_hub, tmp_path):
     hub = make_toy_hub(tmp_path, environment, "slurm", {})
     with open(hub.directory / "jupyterhub_config.py", "a") as config:
         config.write("c.HPCSpawner.start_timeout = 10\nc.HPCSpawner.http_timeout = 3\n"
+                     "c.HPCSpawner.command_timeout = 20\n"
                      f'c.HPCSpawner.environments["deaf"] = {{"path": "{hub.toy.make_deaf_environment()}"}}\n')
     hub.start()
     hub.add_user(hub.user)
@@ -391,18 +392,25 @@ def impatient(environment, make_toy_hub, tmp_path):
     hub.stop()
 
 
-def test_what_takes_too_long_ends_with_advice_and_without_a_job(impatient, browser):
+@pytest.mark.parametrize(("submit", "step"), [("", "queue"), ("slow 12", "submit")])
+def test_what_takes_too_long_ends_with_advice_and_without_a_job(impatient, browser, submit, step):
+    """Also where JupyterHub gives up first, since there is no job yet."""
     impatient.toy.control(hold="busy")
+    impatient.toy.faults(submit=submit)
     impatient.begin(**LIGHT)
     with chrome.page(browser) as page:
-        in_the_queue(impatient, page)  # and looked at until the end
+        chrome.log_in(page, impatient.url, impatient.user)
+        page.goto(f"{impatient.url}/hub/spawn-pending/{impatient.user}")
+        page.wait_for_selector(f"li[data-step={step}].now")  # and looked at until the end
         page.wait_for_selector(".hpc-failed-what", timeout=30000)
         assert "did not start your session within" in page.inner_text(".hpc-failed-what")
         assert "Choose a queue with idle nodes" in page.inner_text(".hpc-failed-advice")
         assert page.inner_text("#start") == "Change the request"
-        assert page.locator("li[data-step=queue].failed").count() == 1
+        assert page.locator(f"li[data-step={step}].failed").count() == 1
     impatient.assert_nothing_left()
-    impatient.toy.control()
+
+
+def test_a_server_that_the_hub_does_not_reach_is_told_with_advice(impatient, browser):
     impatient.begin("second", environment="deaf")
     assert impatient.progress(impatient.user, "second")[-1].get("failed")
     with chrome.page(browser) as page:
