@@ -21,7 +21,7 @@ from .processes import Child, tail
 from .report import say
 
 START_TIMEOUT = 60
-SCHEDULER_GRACE = 3
+SCHEDULER_GRACE = 5  # it cancels extra jobs first, see dask_plugin.py
 WORKER_GRACE = 4
 RANK_SIGN = "dask-mpi-"
 

@@ -1,14 +1,19 @@
 """Loaded by the Dask scheduler: workers of extra jobs come and go, the session's own stay.
 
 Extra workers are named ``extra-OWNER-…`` by whoever started their jobs, ``cluster()`` in a notebook. The owner keeps a
-connection and says which jobs there are. When that ends, however it may, so do the jobs.
+connection. When that ends, however it may, so do its jobs: they are submitted here, so that each is known here before
+its owner, which may end meanwhile, knows of it.
 """
 import asyncio
 import logging
+import re
+from asyncio.subprocess import DEVNULL, PIPE
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 PREFIX = "extra-"
+# Seconds at an end: for submissions that are under way, then for the command that cancels.
+SUBMIT_PATIENCE = 2
 CANCEL_TIMEOUT = 2
 logger = logging.getLogger("distributed.scheduler")
 
@@ -18,16 +23,64 @@ def owner_of(name):
     return "-".join(str(name).split("-")[:2]) if str(name).startswith(PREFIX) else ""
 
 
+class Jobs:
+    """Those of one owner: the ids that are ``known``, and the submissions that are under way."""
+
+    def __init__(self, cancel):
+        self.cancel = cancel
+        self.known = set()
+        self.coming = set()
+
+    async def submit(self, words, pattern, shell, env, cwd):
+        """``words`` are an argument list, or with ``shell`` one text; ``pattern`` finds the job's id."""
+        run = asyncio.create_subprocess_shell if shell else asyncio.create_subprocess_exec
+        try:
+            process = await run(*words, env=env, cwd=cwd, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
+                                start_new_session=True)
+        except OSError as error:
+            return {"error": str(error)}
+        try:
+            printed, errors = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        text = printed.decode(errors="replace")
+        if process.returncode:
+            return {"error": "%s ended with status %d: %s" % (
+                words[0], process.returncode, (errors.decode(errors="replace") or text).strip())}
+        found = re.search(pattern, text)
+        if found:
+            self.known.add(found["job_id"])
+        return {"printed": text}
+
+    async def end(self, owner):
+        """Cancel what waits in the queue and what runs, after what is just being submitted."""
+        if self.coming:
+            _, late = await asyncio.wait(self.coming, timeout=SUBMIT_PATIENCE)
+            for task in late:
+                task.cancel()
+        if not self.known:
+            return
+        logger.info("Extra jobs of %s are cancelled: %s", owner, " ".join(sorted(self.known)))
+        try:
+            # In a session of its own: what ends this scheduler must not end it half-way.
+            process = await asyncio.create_subprocess_exec(*self.cancel, *self.known, start_new_session=True)
+            await asyncio.wait_for(process.wait(), CANCEL_TIMEOUT)
+        except (OSError, asyncio.TimeoutError) as error:
+            logger.warning("Extra jobs of %s may be left: %r", owner, error)
+
+
 class ExtraWorkers(SchedulerPlugin):
     name = "jupyterhub-hpc-extra-workers"
 
     def __init__(self, scheduler):
         self.scheduler = scheduler
-        self.jobs = {}
+        self.owners = {}
         self.gone = set()
         self.tasks = set()
-        self.cancels = set()
-        scheduler.handlers.update(own_extra_jobs=self.own, subscribe_worker_status=self.subscribe)
+        self.ends = set()
+        scheduler.handlers.update(own_extra_jobs=self.own, submit_extra_job=self.submit,
+                                  subscribe_worker_status=self.subscribe)
 
     def valid_workers_downscaling(self, scheduler, workers):
         """Whatever asks which workers could go: never the session's own."""
@@ -46,44 +99,48 @@ class ExtraWorkers(SchedulerPlugin):
         self.scheduler.plugins[listener.name] = listener
         return answer
 
-    async def own(self, comm, owner):
-        """Handler: the connection of an owner. It sends the command that cancels, and the ids of its jobs."""
+    async def own(self, comm, owner, cancel):
+        """Handler: the connection of an owner. It tells of jobs that it submitted elsewhere, and of those that ended.
+
+        ``cancel`` is the command that cancels, without the jobs.
+        """
         self.gone.discard(owner)
-        self.jobs[owner] = ([], [])
+        jobs = self.owners[owner] = Jobs(cancel)
         try:
+            await comm.write("OK")
             message = await comm.read()
-            while "jobs" in message:  # the last word of a connection that is closed in order is another
-                self.jobs[owner] = message["cancel"], message["jobs"]
+            while "job" in message:  # the last word of a connection that is closed in order is another
+                change = jobs.known.discard if message["over"] else jobs.known.add
+                change(message["job"])
                 message = await comm.read()
         finally:
             self._later(self._end(owner))
 
+    async def submit(self, owner, **command):
+        """Handler: what the command printed, the job is the owner's; or ``error``, which may be that all ends."""
+        jobs = self.owners.get(owner)
+        if jobs is None:
+            return {"error": "the session, or this notebook's part in it, is ending"}
+        task = self._later(jobs.submit(**command))
+        jobs.coming.add(task)
+        task.add_done_callback(jobs.coming.discard)
+        return await task
+
     async def before_close(self):
         # What has just begun, too: kernels end right before their scheduler does.
-        await asyncio.gather(*map(self._cancel, list(self.jobs)), *self.cancels)
+        owners, self.owners = self.owners, {}
+        await asyncio.gather(*(jobs.end(owner) for owner, jobs in owners.items()), *self.ends)
 
     async def _end(self, owner):
         self.gone.add(owner)
-        cancel = self._later(self._cancel(owner))
-        self.cancels.add(cancel)
-        cancel.add_done_callback(self.cancels.discard)
-        await cancel
+        if owner in self.owners:
+            end = self._later(self.owners.pop(owner).end(owner))
+            self.ends.add(end)
+            end.add_done_callback(self.ends.discard)
+            await end
         left = [address for address, worker in self.scheduler.workers.items() if owner_of(worker.name) == owner]
         if left:
             await self.scheduler.retire_workers(workers=left, close_workers=True)
-
-    async def _cancel(self, owner):
-        """What still waits in the queue, and what runs."""
-        command, jobs = self.jobs.pop(owner, ([], []))
-        if not command or not jobs:
-            return
-        logger.info("Extra jobs of %s are cancelled: %s", owner, " ".join(jobs))
-        try:
-            # In a session of its own: what ends this scheduler must not end it half-way.
-            process = await asyncio.create_subprocess_exec(*command, *jobs, start_new_session=True)
-            await asyncio.wait_for(process.wait(), CANCEL_TIMEOUT)
-        except (OSError, asyncio.TimeoutError) as error:
-            logger.warning("Extra jobs of %s may be left: %r", owner, error)
 
     def _later(self, work):
         task = asyncio.ensure_future(work)

@@ -10,9 +10,13 @@ import shlex
 from . import network, resources
 
 SETUP = "dask-jobs.sh"
+LOGS = "dask-jobs"
 KEPT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "CONDA_PREFIX", "VIRTUAL_ENV", "LANG", "LC_ALL")
 NOT_KEPT = ("DASK_JOBQUEUE__", "DASK_SCHEDULER_ADDRESS", "DASK_TEMPORARY_DIRECTORY")
 MIB = 1024 ** 2
+# Grid Engine's jobs are told to print nowhere, see ``runtimes/jobqueue.py``; a missing directory only ends them.
+LOG = """[ "${{SGE_STDOUT_PATH-}}" != /dev/null ] || exec >>{logs}/"$JOB_NAME.o$JOB_ID" 2>&1
+"""
 # The Unix socket of the dashboard is the scheduler's; the Hub's token is nobody's business there.
 BEGIN = """unset JUPYTERHUB_API_TOKEN JUPYTERHUB_HPC_DASHBOARD
 [ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/tmp
@@ -32,7 +36,7 @@ def prepare(launcher, address, workers, threads):
     if plan is None:
         return {}, {}
     with open(os.open(launcher.path(SETUP), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(_setup(os.environ, launcher.node_command("address", address)))
+        out.write(_setup(os.environ, launcher.path(LOGS), launcher.node_command("address", address)))
     size = max(MIB, resources.memory(os.environ) // workers // MIB * MIB)
     sizes = {"cores": threads, "kib": size // 1024, "kib_per_core": size // 1024 // threads}
     text = json.dumps(plan["settings"])
@@ -58,7 +62,7 @@ def _own(launcher):
     return {"job-script-prologue": [". %s || exit 1" % shlex.quote(launcher.path(SETUP))],
             "worker-extra-args": ["--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--preload", preload,
                                   "--preload-nanny", preload],
-            "log-directory": launcher.path("dask-jobs")}
+            "log-directory": launcher.path(LOGS)}
 
 
 def _private_scheduler(address):
@@ -66,9 +70,9 @@ def _private_scheduler(address):
     return {"protocol": "tls://", "host": address, "dashboard_address": "127.0.0.1:0"}
 
 
-def _setup(env, find_address):
+def _setup(env, logs, find_address):
     kept = {name: value for name, value in env.items()
             if name in KEPT or name.startswith("DASK_") and not name.startswith(NOT_KEPT)}
     exports = "".join("export %s=%s\n" % (name, shlex.quote(value)) for name, value in sorted(kept.items()))
     words = " ".join(map(shlex.quote, find_address))
-    return "%s%sHPC_WORKER_HOST=$(%s) || exit 1\n" % (exports, BEGIN, words)
+    return "%s%s%sHPC_WORKER_HOST=$(%s) || exit 1\n" % (LOG.format(logs=shlex.quote(logs)), exports, BEGIN, words)

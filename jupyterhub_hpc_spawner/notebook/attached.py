@@ -83,7 +83,6 @@ class Attached:
 
     def __init__(self, address, **settings):
         self.owner_comm = None
-        self.submitted = []
         job = type(self.job_cls.__name__, (ExtraJob, self.job_cls), {"cluster": weakref.proxy(self)})
         super().__init__(scheduler_cls=SessionScheduler, scheduler_options={"address": address}, job_cls=job,
                          name="extra-" + secrets.token_hex(3), **settings)
@@ -140,7 +139,9 @@ class Attached:
         if self.owner_comm is None:
             self.telling = asyncio.Lock()
             self.owner_comm = await self.scheduler_comm.live_comm()
-            await self.owner_comm.write({"op": "own_extra_jobs", "owner": self._name, "reply": False})
+            await self.owner_comm.write({"op": "own_extra_jobs", "owner": self._name, "cancel": self.cancel_words,
+                                         "reply": False})
+            await self.owner_comm.read()
 
     async def _correct_state_internal(self):
         """Jobs that could not be submitted are not asked for again and again; the reason is shown."""
@@ -161,13 +162,26 @@ class Attached:
         self.paused_until = time.monotonic() + PAUSE
         logger.warning("Extra jobs could not be submitted, %d of them: %s", len(names), why)
 
-    async def tell_scheduler(self):
-        """Which jobs there are, and how to cancel them: it does when this kernel is gone."""
+    async def tell_scheduler(self, job_id, over):
+        """Of a job that began or ended without it: it cancels those that there are when this kernel is gone."""
         async with self.telling:
             try:
-                await self.owner_comm.write({"cancel": self.cancel_words, "jobs": self.submitted})
+                await self.owner_comm.write({"job": job_id, "over": over})
             except OSError:
                 pass  # it is gone, and so are its workers
+
+    async def submit_job(self, words, pattern, shell=False):
+        """What the command printed. The scheduler runs it, as it would here: it outlives this kernel, and cancels the
+        job then. Raises RuntimeError.
+
+        Batch systems hand on the environment of who submits, and keep it: the Hub's token is not for them.
+        """
+        answer = await self.scheduler_comm.submit_extra_job(
+            owner=self._name, words=words, pattern=pattern, shell=shell, env=without_token(os.environ),
+            cwd=os.getcwd())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["printed"]
 
     async def retire(self, job):
         """Move what the job's workers hold to others; not at the end of all, when nobody wants it any more."""
@@ -218,8 +232,6 @@ class ExtraJob:
         cls.gate = cls.gate or asyncio.Semaphore(AT_ONCE)
         async with cls.gate:
             await super().start()
-        self.cluster.submitted.append(self.job_id)
-        await self.cluster.tell_scheduler()
 
     async def close(self):
         """Cancelled when its workers have handed on what they hold; that may fail, and the job still ends."""
@@ -228,16 +240,26 @@ class ExtraJob:
         except Exception as error:
             logger.warning("Workers of %s could not be retired: %r", self.name, error)
         await super().close()
-        if self.job_id in self.cluster.submitted:
-            self.cluster.submitted.remove(self.job_id)
-            await self.cluster.tell_scheduler()
+        if self.job_id:
+            await self.cluster.tell_scheduler(self.job_id, over=True)
         await ProcessInterface.close(self)
+
+
+class DirectJob:
+    """Between both: one that is submitted by the batch system's commands in the session's job."""
+
+    async def _submit_job(self, script_filename):
+        # All classes of dask-jobqueue submit by this method of the object, and cancel by that of the class.
+        self._call = partial(self.cluster.submit_job, pattern=self.job_id_regexp)
+        return await super()._submit_job(script_filename)
 
     @staticmethod
     async def _call(cmd, **kwargs):
-        """Batch systems hand on the environment of who submits, and keep it: the Hub's token is not for them."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTERHUB_", "JPY_"))}
-        return await dask_jobqueue.core.Job._call(cmd, env=env, **kwargs)
+        return await dask_jobqueue.core.Job._call(cmd, env=without_token(os.environ), **kwargs)
+
+
+def without_token(env):
+    return {name: value for name, value in env.items() if not name.startswith(("JUPYTERHUB_", "JPY_"))}
 
 
 class HubJob(dask_jobqueue.core.Job):
@@ -253,6 +275,7 @@ class HubJob(dask_jobqueue.core.Job):
 
     async def start(self):
         self.job_id = await asyncio.get_running_loop().run_in_executor(None, self.submit)
+        await self.cluster.tell_scheduler(self.job_id, over=False)
         await ProcessInterface.start(self)
 
     @classmethod
@@ -264,7 +287,8 @@ class HubJob(dask_jobqueue.core.Job):
 def direct(kind):
     """The class of clusters whose jobs are submitted from here; ``kind`` names dask-jobqueue's."""
     base = getattr(dask_jobqueue, kind)
-    return type("Session" + kind, (Attached, base), {"cancel_words": shlex.split(base.job_cls.cancel_command)})
+    job = type(base.job_cls.__name__, (DirectJob, base.job_cls), {})
+    return type("Session" + kind, (Attached, base), {"job_cls": job, "cancel_words": shlex.split(job.cancel_command)})
 
 
 class HubCluster(Attached, dask_jobqueue.core.JobQueueCluster):

@@ -40,9 +40,11 @@ def _torque(system, request):
 def _sge(system, request):
     wanted = [request.constraint, request.memory and f"{system.memory_resource}={{kib_per_core}}K"]
     slots = [f"-pe {system.smp_environment} {{cores}}"] if system.smp_environment else []
+    directives = ["-S /bin/bash", "-o /dev/null", *slots, *request.extra_directives]
+    # A job whose output file cannot be made stays for ever, in error: its log is opened by ``node/jobqueue.py``.
     return {"project": request.account if system.account_option == "-P" else None, "walltime": _clock(request),
-            "resource-spec": ",".join(filter(None, wanted)),
-            "job-extra-directives": ["-S /bin/bash", *slots, *request.extra_directives]}
+            "resource-spec": ",".join(filter(None, wanted)), "job-directives-skip": ["#$ -e ", "#$ -o "],
+            "job-extra-directives": directives}
 
 
 def _lsf(system, request):

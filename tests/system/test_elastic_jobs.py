@@ -104,6 +104,31 @@ c = cluster()
 c.scale(12)
 until(lambda: len(queue("pending")) >= 3 and len(queue("running")) >= 4 and len(names()) >= 6)
 """
+# The batch system takes its time with each job.
+SLOW = """
+import shutil, tempfile
+slow_bin, name = tempfile.mkdtemp(), "sbatch" if SLURM else "qsub"
+with open(slow_bin + "/" + name, "w") as out:
+    out.write("#!/bin/sh\\ntouch %s/asked\\nsleep 1\\nexec %s \\"$@\\"\\n" % (slow_bin, shutil.which(name)))
+os.chmod(out.name, 0o700)
+os.environ["PATH"] = slow_bin + ":" + os.environ["PATH"]
+c = cluster()
+c.scale(3)
+until(lambda: os.path.exists(slow_bin + "/asked"))
+shutil.rmtree(slow_bin)
+print(os.getpid())
+"""
+HELD = """
+import tempfile
+c = cluster()
+with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
+    script.write(c.job_script())
+    script.flush()
+    command = ["sbatch", "--hold"] if SLURM else ["qsub", "-h"]
+    said = subprocess.run([*command, script.name], capture_output=True, text=True, check=True).stdout
+c.close()
+print("".join(filter(str.isdigit, said.partition("(")[0])))
+"""
 PLAIN = """
 from dask_jobqueue import SGECluster, SLURMCluster
 plain = SLURMCluster() if SLURM else SGECluster()
@@ -177,6 +202,14 @@ def test_a_killed_kernel_leaves_no_job_running_or_waiting(session, kernel):
     assert kernel.run(BEGIN + "print(len(own))") == "4\n"
 
 
+def test_jobs_that_are_being_submitted_when_their_kernel_is_killed_are_cancelled(session, kernel):
+    os.kill(int(kernel.run(SLOW)), signal.SIGKILL)
+    log = Path(session.state("alice")["directory"]) / "dask-scheduler.log"
+    wait_for(lambda: re.search(r"are cancelled: \d+ \d+ \d+$", log.read_text(), re.MULTILINE), 30, log.read_text)
+    wait_for(lambda: len(session.cluster.jobs("alice")) == 1, 30, lambda: session.cluster.jobs("alice"))
+    assert kernel.run(BEGIN + "print(len(own))") == "4\n"
+
+
 def test_dask_jobqueue_itself_knows_the_session(session, kernel):
     first, *script = kernel.run(PLAIN).splitlines()
     assert first == "tls 16 True"
@@ -192,3 +225,13 @@ def test_the_end_of_the_session_leaves_no_job_and_nothing_on_any_node(session, k
     session.assert_nothing_left("alice")
     for node in session.cluster.nodes:
         assert session.cluster.run("alice", "ls", "-d", *found, node=node).stdout == ""
+
+
+def test_a_job_that_starts_when_its_session_is_over_ends(session, kernel):
+    """Whatever kept it from being cancelled: no job is left that only its owner or an administrator can remove."""
+    job = kernel.run(HELD).strip()
+    session.stop_server("alice")
+    wait_for(lambda: session.cluster.jobs("alice") == [job], 30, lambda: session.cluster.jobs("alice"))
+    release = ("scontrol", "release") if session.cluster.system == "slurm" else ("qrls",)
+    session.cluster.run("alice", *release, job)
+    session.assert_nothing_left("alice")

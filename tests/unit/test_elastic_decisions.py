@@ -102,7 +102,7 @@ SCRIPTS = {
     "pbs": ("PBSCluster", ["-q class", "-A geo", "select=1:ncpus=2:mem=3905536kb:mc=True", "walltime=01:30:00"]),
     "torque": ("PBSCluster", ["-q normal", "-A geo", "-l nodes=1:ppn=2:mc,mem=3905536kb", "walltime=01:30:00"]),
     "sge": ("SGECluster", ["-q normal", "-P geo", "-pe smp 2", "-l mc,mem_free=1952768K", "h_rt=01:30:00",
-                           "-S /bin/bash"]),
+                           "-S /bin/bash", "-o /dev/null"]),
     "lsf": ("LSFCluster", ["-q normal", '-P "geo"', "-n 2", "-W 01:30"]),
     "condor": ("HTCondorCluster", ["MY.DaskWorkerCores = 2", "MY.DaskWorkerMemory = 3999268864"]),
 }
