@@ -1,4 +1,7 @@
 """How a request comes in: the spawn form, links, REST, saved options; all of them on one road, ``parse_options``."""
+import copy
+
+from jupyterhub.utils import maybe_future
 from tornado import web
 from traitlets import default
 
@@ -17,6 +20,7 @@ class Choosing(Settings):
     """What a spawner does before there is a session."""
 
     user_groups = None
+    _overridden = {}
 
     @default("options_form")
     def _options_form_default(self):
@@ -62,6 +66,20 @@ class Choosing(Settings):
         except ConfigError as error:
             self.log.error("The site's configuration keeps %s from starting: %s", self._log_name, error)
             raise StartFailed(500, f"This site's configuration needs its administrator: {error}") from None
+
+    async def apply_group_overrides(self):
+        """JupyterHub's, after what the last call has set is taken back, where nobody has changed it since: a user may
+        leave a group while a session goes on, which asks again for each extra job."""
+        for name, (before, after) in self._overridden.items():
+            if getattr(self, name) == after:
+                setattr(self, name, before)
+        overrides = self.group_overrides
+        if callable(overrides):
+            overrides = await maybe_future(overrides(self))
+        names = {name for each in overrides.values() for name in each["spawner_override"]}
+        before = {name: copy.deepcopy(getattr(self, name)) for name in names if self.has_trait(name)}
+        await super().apply_group_overrides()
+        self._overridden = {name: (value, copy.deepcopy(getattr(self, name))) for name, value in before.items()}
 
     def check_number(self):
         """StartFailed where the user has as many sessions as the site allows."""

@@ -1,9 +1,9 @@
 """Work that the single-user server does not see: a session that computes is not idle.
 
 Whoever computes touches the file ``busy`` of the session's directory: Dask's scheduler, IPyParallel's controllers
-(those of extra jobs too), the server for a kernel that is busy and prints nothing, and whatever the user likes. The
-session's launcher tells the Hub, as the single-user server does of messages and as often
-(JUPYTERHUB_ACTIVITY_INTERVAL).
+(those of extra jobs too), the server while it is used or a kernel is busy and prints nothing, and whatever the user
+likes. The session's launcher tells the Hub, as the single-user server does of messages and as often
+(JUPYTERHUB_ACTIVITY_INTERVAL), but by the Hub's own clock.
 
 The same programs know when an extra job has nothing to do, and how many workers or engines there are.
 """
@@ -13,11 +13,12 @@ import os
 import threading
 import time
 from contextlib import suppress
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
 from .processes import in_thread
-from .report import post, say
+from .report import hub_time, post, say
 
 LOOKS = 10
 # Seconds between two looks for extra jobs that are idle, at most.
@@ -92,7 +93,7 @@ def _touched():
 
 
 def _tell(url):
-    now = {"last_activity": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    now = {"last_activity": datetime.fromtimestamp(hub_time(), timezone.utc).isoformat()}
     try:
         post(url, dict(now, servers={os.environ.get("JUPYTERHUB_SERVER_NAME", ""): now}))
     except OSError as error:

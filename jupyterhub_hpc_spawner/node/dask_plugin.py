@@ -12,8 +12,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 PREFIX = "extra-"
-# Seconds at an end: for submissions that are under way, then for the command that cancels.
-SUBMIT_PATIENCE = 2
+# Seconds for submissions that are under way at an owner's end, and at the session's; then for the command that cancels.
+SUBMIT_PATIENCE, LAST_PATIENCE = 120, 2
 CANCEL_TIMEOUT = 2
 logger = logging.getLogger("distributed.scheduler")
 
@@ -30,6 +30,7 @@ class Jobs:
         self.cancel = cancel
         self.known = set()
         self.coming = set()
+        self.cancelling = asyncio.Lock()
 
     async def submit(self, words, pattern, shell, env, cwd):
         """``words`` are an argument list, or with ``shell`` one text; ``pattern`` finds the job's id."""
@@ -53,18 +54,22 @@ class Jobs:
             self.known.add(found["job_id"])
         return {"printed": text}
 
-    async def end(self, owner):
+    async def end(self, owner, patience):
         """Cancel what waits in the queue and what runs, after what is just being submitted."""
         if self.coming:
-            _, late = await asyncio.wait(self.coming, timeout=SUBMIT_PATIENCE)
+            _, late = await asyncio.wait(self.coming, timeout=patience)
             for task in late:
                 task.cancel()
-        if not self.known:
-            return
-        logger.info("Extra jobs of %s are cancelled: %s", owner, " ".join(sorted(self.known)))
+        async with self.cancelling:
+            known, self.known = sorted(self.known), set()
+            if known:
+                logger.info("Extra jobs of %s are cancelled: %s", owner, " ".join(known))
+                await self._cancel(owner, known)
+
+    async def _cancel(self, owner, known):
         try:
             # In a session of its own: what ends this scheduler must not end it half-way.
-            process = await asyncio.create_subprocess_exec(*self.cancel, *self.known, start_new_session=True)
+            process = await asyncio.create_subprocess_exec(*self.cancel, *known, start_new_session=True)
             await asyncio.wait_for(process.wait(), CANCEL_TIMEOUT)
         except (OSError, asyncio.TimeoutError) as error:
             logger.warning("Extra jobs of %s may be left: %r", owner, error)
@@ -78,7 +83,6 @@ class ExtraWorkers(SchedulerPlugin):
         self.owners = {}
         self.gone = set()
         self.tasks = set()
-        self.ends = set()
         scheduler.handlers.update(own_extra_jobs=self.own, submit_extra_job=self.submit,
                                   subscribe_worker_status=self.subscribe)
 
@@ -118,26 +122,23 @@ class ExtraWorkers(SchedulerPlugin):
 
     async def submit(self, owner, **command):
         """Handler: what the command printed, the job is the owner's; or ``error``, which may be that all ends."""
-        jobs = self.owners.get(owner)
-        if jobs is None:
+        if owner in self.gone:
             return {"error": "the session, or this notebook's part in it, is ending"}
+        jobs = self.owners[owner]
         task = self._later(jobs.submit(**command))
         jobs.coming.add(task)
         task.add_done_callback(jobs.coming.discard)
         return await task
 
     async def before_close(self):
-        # What has just begun, too: kernels end right before their scheduler does.
-        owners, self.owners = self.owners, {}
-        await asyncio.gather(*(jobs.end(owner) for owner, jobs in owners.items()), *self.ends)
+        # Of those that have just gone, too: kernels end right before their scheduler does.
+        self.gone.update(self.owners)
+        await asyncio.gather(*(jobs.end(owner, LAST_PATIENCE) for owner, jobs in self.owners.items()))
 
     async def _end(self, owner):
         self.gone.add(owner)
-        if owner in self.owners:
-            end = self._later(self.owners.pop(owner).end(owner))
-            self.ends.add(end)
-            end.add_done_callback(self.ends.discard)
-            await end
+        await self.owners[owner].end(owner, SUBMIT_PATIENCE)
+        del self.owners[owner]
         left = [address for address, worker in self.scheduler.workers.items() if owner_of(worker.name) == owner]
         if left:
             await self.scheduler.retire_workers(workers=left, close_workers=True)

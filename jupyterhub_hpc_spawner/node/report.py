@@ -8,11 +8,14 @@ import traceback
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 
 from . import certificate
 
 # A Hub may be away for an hour or more; a session that it never hears of would only use up its allocation.
 PATIENCE = 2 * 3600
+# Seconds that the Hub's clock was ahead of this node's at its last answer.
+_ahead = 0
 
 
 class Reporter:
@@ -49,6 +52,17 @@ class Reporter:
             pause = min(pause * 2, 5)
 
 
+def hub_time():
+    """Now, in seconds since 1970, by the Hub's clock where it has answered before."""
+    return time.time() + _ahead
+
+
+def _note_clock(ahead):
+    """The header is in whole seconds, so what it says may be up to one more; so little is no other clock."""
+    global _ahead
+    _ahead = 0 if -2 < ahead < 1 else ahead + 1
+
+
 def post(url, fields):
     """Say it to the Hub, with the server's token; the text of its answer. Raises OSError."""
     headers = {"Authorization": "token " + os.environ["JUPYTERHUB_API_TOKEN"], "Content-Type": "application/json"}
@@ -59,6 +73,8 @@ def post(url, fields):
         handlers.append(urllib.request.HTTPSHandler(context=certificate.client_context()))
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
+            with suppress(TypeError, ValueError):  # it does not say
+                _note_clock(parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time())
             return answer.read()
     except http.client.HTTPException as error:
         raise OSError("no answer of a Hub: %r" % error)

@@ -3,6 +3,7 @@ import os
 import runpy
 import shutil
 import sys
+from contextlib import suppress
 
 from . import activity
 
@@ -16,16 +17,30 @@ def serve(mode, *command):
     sys.path[0] = os.path.dirname(command[0])
     # For the sidebar (``notebook/sidebar.py``), where this package is not installed.
     sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "python"))
-    activity.run_in_thread(activity.watch(a_kernel_is_busy))
+    activity.run_in_thread(activity.watch(InUse()))
     runpy.run_path(command[0], run_name="__main__")
 
 
-def a_kernel_is_busy():
-    """Its last message may be hours ago, and nothing else is activity to the server."""
-    # Step by step: this is asked while the server is being imported and made, too.
-    kind = getattr(sys.modules.get("jupyter_server.serverapp"), "ServerApp", None)
-    kernels = getattr(kind.instance() if kind and kind.initialized() else None, "kernel_manager", None)
-    return bool(kernels) and any(kernel["execution_state"] == "busy" for kernel in kernels.list_kernels())
+class InUse:
+    """Whether the server is, each time it is asked: a kernel is busy, whose last message may be hours ago, or something
+    has happened since the last time.
+
+    The server tells the Hub of the latter, too, but by this node's clock, which may be another than the Hub's.
+    """
+
+    last = None
+
+    def __call__(self):
+        # Step by step: this is asked while the server is being imported and made, too.
+        kind = getattr(sys.modules.get("jupyter_server.serverapp"), "ServerApp", None)
+        server = kind.instance() if kind and kind.initialized() else None
+        kernels, pages = getattr(server, "kernel_manager", None), getattr(server, "web_app", None)
+        if kernels is None or pages is None:
+            return False
+        before = self.last
+        with suppress(RuntimeError):  # the server's own thread changes what this reads: next time, then
+            self.last = pages.last_activity()
+        return self.last != before or any(kernel["execution_state"] == "busy" for kernel in kernels.list_kernels())
 
 
 def server_argv(command, run_py, quick):

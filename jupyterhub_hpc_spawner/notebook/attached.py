@@ -2,13 +2,11 @@
 import asyncio
 import logging
 import math
-import os
 import secrets
 import shlex
 import sys
 import time
 import weakref
-from functools import partial
 from html import escape
 
 import dask
@@ -19,9 +17,9 @@ from distributed.deploy.adaptive import Adaptive
 from distributed.deploy.spec import ProcessInterface
 
 from . import jobs
+from .attached_jobs import DirectJob, ExtraJob, HubJob
 
 logger = logging.getLogger("jupyterhub_hpc_spawner")
-AT_ONCE = 4
 PAUSE = 60
 RETIRE_TIMEOUT = 30
 
@@ -170,15 +168,10 @@ class Attached:
             except OSError:
                 pass  # it is gone, and so are its workers
 
-    async def submit_job(self, words, pattern, shell=False):
-        """What the command printed. The scheduler runs it, as it would here: it outlives this kernel, and cancels the
-        job then. Raises RuntimeError.
-
-        Batch systems hand on the environment of who submits, and keep it: the Hub's token is not for them.
-        """
-        answer = await self.scheduler_comm.submit_extra_job(
-            owner=self._name, words=words, pattern=pattern, shell=shell, env=without_token(os.environ),
-            cwd=os.getcwd())
+    async def submit_job(self, **command):
+        """What the command printed. The scheduler runs it: it outlives this kernel, and cancels the job then. Raises
+        RuntimeError."""
+        answer = await self.scheduler_comm.submit_extra_job(owner=self._name, **command)
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer["printed"]
@@ -218,70 +211,6 @@ class Attached:
     def _scaling_status(self):
         mode = "Adaptive" if self._adaptive and self._adaptive.periodic_callback else "Manual"
         return "<p>Scaling mode: %s<br>Workers: %s</p>" % (mode, self._summary())
-
-
-class ExtraJob:
-    """Before a Job of dask-jobqueue in the order of classes; ``cluster`` is its Attached."""
-
-    cluster = None
-    gate = None
-
-    async def start(self):
-        """Not all at once: to submit is work for the batch system, too."""
-        cls = type(self)
-        cls.gate = cls.gate or asyncio.Semaphore(AT_ONCE)
-        async with cls.gate:
-            await super().start()
-
-    async def close(self):
-        """Cancelled when its workers have handed on what they hold; that may fail, and the job still ends."""
-        try:
-            await self.cluster.retire(self.name)
-        except Exception as error:
-            logger.warning("Workers of %s could not be retired: %r", self.name, error)
-        await super().close()
-        if self.job_id:
-            await self.cluster.tell_scheduler(self.job_id, over=True)
-        await ProcessInterface.close(self)
-
-
-class DirectJob:
-    """Between both: one that is submitted by the batch system's commands in the session's job."""
-
-    async def _submit_job(self, script_filename):
-        # All classes of dask-jobqueue submit by this method of the object, and cancel by that of the class.
-        self._call = partial(self.cluster.submit_job, pattern=self.job_id_regexp)
-        return await super()._submit_job(script_filename)
-
-    @staticmethod
-    async def _call(cmd, **kwargs):
-        return await dask_jobqueue.core.Job._call(cmd, env=without_token(os.environ), **kwargs)
-
-
-def without_token(env):
-    return {name: value for name, value in env.items() if not name.startswith(("JUPYTERHUB_", "JPY_"))}
-
-
-class HubJob(dask_jobqueue.core.Job):
-    """One that the Hub submits, under the same rules as a session."""
-
-    config_name = "local"
-
-    def __init__(self, scheduler=None, name=None, options=None, lifetime=None, stagger=None, **settings):
-        super().__init__(scheduler, name, shebang="", **settings)
-        self.job_header = ""
-        self.submit = partial(jobs.submit, "dask", options, name=name, workers=self.worker_processes,
-                              lifetime=lifetime, stagger=stagger)
-
-    async def start(self):
-        self.job_id = await asyncio.get_running_loop().run_in_executor(None, self.submit)
-        await self.cluster.tell_scheduler(self.job_id, over=False)
-        await ProcessInterface.start(self)
-
-    @classmethod
-    async def _close_job(cls, job_id, cancel_command):
-        if job_id:
-            await asyncio.get_running_loop().run_in_executor(None, jobs.cancel, job_id)
 
 
 def direct(kind):

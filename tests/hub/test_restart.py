@@ -5,11 +5,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
 from support.kernel import Kernel
-from support.running_hub import request, wait_for
+from support.running_hub import request, server_path, wait_for
 
 from jupyterhub_hpc_spawner import localbatch
 
@@ -30,6 +31,29 @@ def test_a_killed_hub_finds_the_running_session_again(session):
     session.stop_server(session.user)
     session.assert_nothing_left()
     assert not server_tokens(session), "the server's token outlives its session"
+
+
+@pytest.mark.skipif(not os.environ.get("HPC_TEST_SLOW"), reason="takes an hour: HPC_TEST_SLOW=1 runs it")
+def test_after_an_hour_without_a_hub_there_is_what_ran_and_what_became_ready_meanwhile(session):
+    (session.home / ".jupyterhub.env").write_text('until [ -e "$HOME/go" ]; do sleep 0.05; done\n')
+    path = f"/users/{session.user}/{server_path('second')}"
+    assert session.api("POST", path, {"user_options": {}}).status < 300
+    session.progress(session.user, "second", until=lambda event: "is submitted" in event["message"])
+    with Kernel(session.server_url, session.user_token(session.user)) as kernel:
+        kernel.run("from dask.distributed import Client; c = Client(); kept = c.submit(lambda: 42)")
+        session.stop(signal.SIGKILL)
+        (session.home / "go").touch()
+        begin = time.monotonic()
+        wait_for(lambda: time.monotonic() - begin > 3600, 3700, str, pause=5)
+        session.start()
+        wait_for(lambda: [server["ready"] for server in session.servers(session.user).values()] == [True, True], 60,
+                 lambda: session.servers(session.user), pause=0.5)
+        assert kernel.run("print(kept.result(), len(c.nthreads()), kept.status)").strip() == "42 2 finished"
+    token = session.user_token(session.user)
+    assert request("GET", f"{session.server_url}second/api/status", token=token).status == 200
+    (session.home / ".jupyterhub.env").unlink()
+    session.end_session()
+    session.assert_nothing_left()
 
 
 def server_tokens(hub):

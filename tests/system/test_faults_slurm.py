@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -61,6 +62,34 @@ def test_without_its_controller_sessions_live_and_a_stop_is_owed(idle, controlle
     wait_for(lambda: not idle.servers("alice"), 60, lambda: "the session is still there")
     idle.assert_nothing_left("alice")
     assert idle.ended("alice") is None
+
+
+@pytest.mark.skipif(not os.environ.get("HPC_TEST_SLOW"), reason="takes ten minutes: HPC_TEST_SLOW=1 runs it")
+def test_ten_minutes_without_its_controller_lose_nothing(idle, controller):
+    assert idle.spawn("alice", {"cores": 1})[-1].get("ready")
+    idle.api("POST", f"/users/alice/{server_path('waits')}", {"user_options": {"nodes": 3, "cores": 4}})
+    idle.progress("alice", "waits", until=lambda event: "waiting in the queue" in event["message"])
+    jobs = idle.cluster.jobs("alice")
+    controller.stop()
+    begin = time.monotonic()
+
+    def is_well():
+        """Nobody waits for an answer meanwhile, either."""
+        asked = time.monotonic()
+        servers = idle.servers("alice")
+        assert time.monotonic() - asked < 2 and servers[""]["ready"] and servers["waits"]["pending"] == "spawn", servers
+        return time.monotonic() - begin > 600
+    wait_for(is_well, 700, str, pause=5)
+    controller.start()
+    assert sorted(idle.cluster.jobs("alice")) == sorted(jobs)
+    token = idle.user_token("alice")
+    assert run_code(idle.server_url("alice"), token, "print(6 * 7)") == "42\n"
+    idle.progress("alice", "waits", until=lambda event: "waiting in the queue" in event["message"])
+    idle.stop_server("alice", "waits")
+    wait_for(lambda: len(idle.cluster.jobs("alice")) == 1, 60, lambda: idle.cluster.jobs("alice"), pause=0.5)
+    assert idle.servers("alice")[""]["ready"]
+    idle.stop_server("alice")
+    idle.assert_nothing_left("alice")
 
 
 def test_a_session_that_is_preempted_says_so(idle):

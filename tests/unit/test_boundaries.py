@@ -35,7 +35,7 @@ WORLD = {"asyncio", "subprocess", "socket", "selectors", "threading", "multiproc
 LOADED_BY_DASK = {Path("node") / name for name in ("dask_activity.py", "dask_plugin.py", "dask_preload.py",
                                                    "dask_worker.py")}
 # Imported by cluster(), when dask-jobqueue is there.
-WITH_DASK = {Path("notebook/attached.py"), Path("notebook/settings.py")}
+WITH_DASK = {Path("notebook") / name for name in ("attached.py", "attached_jobs.py", "settings.py")}
 NODE = [path for path in FILES if path.parts[0] == "node"]
 # What is imported in a user's kernel, as the helper stages it.
 NOTEBOOK = [Path("__init__.py"), Path("_version.py"), *(path for path in FILES if path.parts[0] == "notebook")]

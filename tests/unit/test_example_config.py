@@ -142,6 +142,24 @@ async def test_one_groups_limits_are_nobody_elses():
     other.parse_options({"nodes": 2, "walltime": "3h"})
 
 
+async def test_who_leaves_a_group_has_its_limits_no_more_but_what_a_hook_has_set_since():
+    power = spawner("slurm_policy.py", ["power"])
+    for _ in range(2):
+        power.user.groups = [SimpleNamespace(name="power")]
+        await power.apply_group_overrides()
+        power.parse_options({"nodes": 64})
+        power.user.groups = []
+        await power.apply_group_overrides()
+        assert refused(power, {"nodes": 64}) == ["nodes"]
+    power.user.groups = [SimpleNamespace(name="power")]
+    await power.apply_group_overrides()
+    power.limits = {**power.limits, "nodes": 7}
+    power.user.groups = []
+    await power.apply_group_overrides()
+    power.parse_options({"nodes": 7})
+    assert refused(power, {"nodes": 8}) == ["nodes"]
+
+
 def test_the_sites_template_and_directives_are_in_the_script():
     script = render(spawner("slurm_policy.py"), {"node_type": "large-memory"})
     assert "module use /apps/jupyter/modulefiles\n" in script

@@ -6,7 +6,7 @@ import time
 from ...errors import HPCSpawnerError, OptionErrors, SubmitError
 from ...model import JobState
 from .. import credentials, staging
-from ..commands import first_of
+from ..commands import first_of, within
 from ..failures import StartFailed
 from ..session import Session
 from .facts import JobFacts
@@ -48,7 +48,7 @@ class JobCheck:
     async def _watch(self):
         tasks = [asyncio.ensure_future(task) for task in (self._read_log(), self._show_progress())]
         try:
-            await asyncio.wait_for(self._follow(), self.arguments.timeout)
+            await within(self.arguments.timeout, self._follow())
         except asyncio.TimeoutError:
             self._job_takes_too_long()
         except StartFailed:
@@ -134,8 +134,8 @@ class JobCheck:
         """From here to the job, as the proxy will go."""
         ports = self.spawner.port_range
         try:
-            reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_TIMEOUT)
-            said = await asyncio.wait_for(reader.readline(), CONNECT_TIMEOUT)
+            reader, writer = await within(CONNECT_TIMEOUT, asyncio.open_connection(host, port))
+            said = await within(CONNECT_TIMEOUT, reader.readline())
             writer.close()
             if said.decode(errors="replace").strip() != self.session.state.name:
                 raise OSError("somebody else answers")
@@ -175,7 +175,7 @@ class JobCheck:
         try:
             self.cluster.system.parse_cancel(await self.cluster.helper.run(
                 user, self.cluster.system.cancel_command(state.job_id), self.cluster.timeout))
-            await asyncio.wait_for(self.session.ended(self.cluster.poller), END_PATIENCE)
+            await within(END_PATIENCE, self.session.ended(self.cluster.poller))
             await self.cluster.helper.ask(user, "end", self.cluster.timeout, session_dir=state.directory, lines=0,
                                           remove=True)
             self.say.ok("end", f"job {state.job_id} and its directory are gone {time.monotonic() - start:.1f} s after "

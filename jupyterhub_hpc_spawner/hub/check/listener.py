@@ -8,6 +8,8 @@ from functools import partial
 
 import jupyterhub
 
+from ..commands import within
+
 NAME = "Hub's address"
 ANSWER = json.dumps({"version": jupyterhub.__version__}).encode()
 
@@ -35,7 +37,7 @@ async def _answer(peers, reader, writer):
     """As the Hub answers to ``GET /hub/api``; nothing of the request matters."""
     peers.add(writer.get_extra_info("peername")[0].partition("%")[0].removeprefix("::ffff:"))
     try:
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        await within(10, reader.readuntil(b"\r\n\r\n"))
         writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
                      % (len(ANSWER), ANSWER))
         await writer.drain()
