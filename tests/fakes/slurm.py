@@ -120,8 +120,9 @@ def check(fields, given):
 
 def launch(store, record):
     """The submitter's environment, Slurm's own, the submitter's directory, the script's own interpreter."""
-    names = slurm_info.host_list(record["hosts"])
-    env = {**record["env"], "SLURM_JOB_ID": str(record["number"]), "SLURM_JOBID": str(record["number"]),
+    names, now = slurm_info.host_list(record["hosts"]), int(time.time())
+    env = {**record["env"], "SLURM_JOB_START_TIME": str(now), "SLURM_JOB_END_TIME": str(now + record["walltime"]),
+           "SLURM_JOB_ID": str(record["number"]), "SLURM_JOBID": str(record["number"]),
            "SLURM_JOB_NODELIST": names, "SLURM_NODELIST": names, "SLURM_NNODES": str(record["nodes"]),
            "SLURM_JOB_NUM_NODES": str(record["nodes"]), "SLURM_CPUS_PER_TASK": str(record["cores"]),
            "SLURM_CPUS_ON_NODE": str(record["cores"]), "SLURMD_NODENAME": record["hosts"][0], "SLURM_NODEID": "0",
