@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from support.kernel import run_code
@@ -27,7 +28,14 @@ def rank():
     return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.allreduce(1)
 
 print(client[:].apply_sync(rank) if facts()["mpi"] else "")
+
+def library():
+    from mpi4py import MPI
+    return MPI.Get_library_version().split()[0]
+
+print(*set(client[:].apply_sync(library)) if facts()["mpi"] else "")
 """
+OPEN_MPI = "export MPI4PY_LIBMPI=libmpi.so.40\n"
 
 
 def test_engines_are_on_both_nodes_and_one_mpi_program_where_the_system_can(idle):
@@ -39,6 +47,20 @@ def test_engines_are_on_both_nodes_and_one_mpi_program_where_the_system_can(idle
     assert printed[1].split()[0] == str(idle.cluster.mpi), printed
     if idle.cluster.mpi:
         assert printed[2] == "[(0, 4), (1, 4), (2, 4), (3, 4)]"
+    idle.stop_server("alice")
+    idle.assert_nothing_left("alice")
+
+
+def test_the_ranks_are_open_mpis_where_the_environment_has_that(idle):
+    """Debian's has no PMI-2, Slurm's first way: its second is taken, PMIx."""
+    if idle.cluster.system != "slurm":
+        pytest.skip("Debian's Open MPI is built for Slurm, and not for Grid Engine")
+    Path("~alice/.jupyterhub.env").expanduser().write_text(OPEN_MPI)
+    options = {**idle.cluster.two_nodes, "ipyparallel": True, "ipyparallel_engines_per_node": 2}
+    assert idle.spawn("alice", options)[-1].get("ready")
+    printed = run_code(idle.server_url("alice"), idle.user_token("alice"), ENGINES).splitlines()
+    assert len(set(printed[0].split())) == 2 and printed[1].strip() == "True", printed
+    assert printed[2:] == ["[(0, 4), (1, 4), (2, 4), (3, 4)]", "Open"]
     idle.stop_server("alice")
     idle.assert_nothing_left("alice")
 
