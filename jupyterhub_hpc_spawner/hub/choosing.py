@@ -1,4 +1,5 @@
 """How a request comes in: the spawn form, links, REST, saved options; all of them on one road, ``parse_options``."""
+import asyncio
 import copy
 
 from jupyterhub.utils import maybe_future
@@ -70,16 +71,20 @@ class Choosing(Settings):
     async def apply_group_overrides(self):
         """JupyterHub's, after what the last call has set is taken back, where nobody has changed it since: a user may
         leave a group while a session goes on, which asks again for each extra job."""
+        async with vars(self).setdefault("_groups", asyncio.Lock()):
+            await self._apply_group_overrides_anew()
+
+    async def _apply_group_overrides_anew(self):
         for name, (before, after) in self._overridden.items():
             if getattr(self, name) == after:
                 setattr(self, name, before)
         overrides = self.group_overrides
         if callable(overrides):
             overrides = await maybe_future(overrides(self))
-        names = {name for each in overrides.values() for name in each["spawner_override"]}
-        before = {name: copy.deepcopy(getattr(self, name)) for name in names if self.has_trait(name)}
+        names = {name for each in overrides.values() for name in each.get("spawner_override", ())}
+        before = {name: _copied(getattr(self, name)) for name in names if self.has_trait(name)}
         await super().apply_group_overrides()
-        self._overridden = {name: (value, copy.deepcopy(getattr(self, name))) for name, value in before.items()}
+        self._overridden = {name: (value, _copied(getattr(self, name))) for name, value in before.items()}
 
     def check_number(self):
         """StartFailed where the user has as many sessions as the site allows."""
@@ -114,6 +119,10 @@ class Choosing(Settings):
             private.refuse(self, {error.field: error.message for error in errors.errors})
             raise bad_form(errors) from None
 
+    async def create_certs(self):
+        """None now: each session has its own in its directory, see ``certificates.py``."""
+        return {}
+
     async def run_auth_state_hook(self, auth_state):
         """JupyterHub's last public call before it starts a server for whoever followed a link with options in it.
 
@@ -125,3 +134,8 @@ class Choosing(Settings):
     def options_from_query(self, query_data):
         """Never reached by a link, see above; whatever else may come here starts nothing either."""
         raise web.HTTPError(400, "Options in a link only fill in the form")
+
+
+def _copied(value):
+    """JupyterHub changes dictionaries in place; what else a setting may hold, such as a hook, is nobody's to copy."""
+    return copy.deepcopy(value) if isinstance(value, (dict, list, set)) else value

@@ -120,11 +120,17 @@ async def _resume(spawner, listening):
 
 def given_up(spawner):
     """Why JupyterHub itself ends a start, one of ``metrics.CAUSES``; "" where a user does."""
-    times = spawner.session.state.times
-    if spawner._waiting_for_response:
-        return "unreachable"
-    late = "listening" not in times and time.time() - times.get("asked", 0) >= spawner.start_timeout
-    return "timeout" if late else ""
+    return "unreachable" if spawner._waiting_for_response else "timeout" if spawner.late else ""
+
+
+async def timed(spawner, work):
+    """``work(begin)``, a start; ``spawner.late`` where JupyterHub's own limit cancels it, and not the user."""
+    begin, spawner.late = time.monotonic(), False
+    try:
+        return await work(begin)
+    except asyncio.CancelledError:
+        spawner.late = time.monotonic() - begin > spawner.start_timeout - 0.1
+        raise
 
 
 def keep_typed(spawner, values):

@@ -26,6 +26,7 @@ class HPCSpawner(Choosing):
 
     replaces_batchspawner = paced = True
     session = _submission = None
+    late = False
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -56,7 +57,9 @@ class HPCSpawner(Choosing):
 
     async def start(self):
         """Submit the job and wait until its server answers; the URL of the server."""
-        begin = time.monotonic()
+        return await private.timed(self, self._start)
+
+    async def _start(self, begin):
         options = await self.check_options(self.user_options)
         private.keep_failure(self, None)
         private.keep_end(self.orm_spawner, None)
@@ -94,7 +97,7 @@ class HPCSpawner(Choosing):
         except StartFailed as failure:
             self.session.log.error("The session could not start: %r", failure.summary)
             private.keep_failure(self, failure)  # now: JupyterHub may give up before there is the log
-            failure.details = await self._clean_up()
+            failure.details = await asyncio.shield(self._clean_up())
             raise
         host = f"[{self.ip}]" if ":" in self.ip else self.ip
         return f"{'https' if self.internal_ssl else 'http'}://{host}:{self.port}"
@@ -111,11 +114,10 @@ class HPCSpawner(Choosing):
             return await super().get_url()
         if self.session.has("listening"):
             return await self._listening(time.monotonic())
-        private.resume(self, self._resumed())
+        private.resume(self, private.timed(self, self._resumed))
         return await super().get_url()
 
-    async def _resumed(self):
-        begin = time.monotonic()
+    async def _resumed(self, begin):
         while not await self._has_job():
             if self.session.over:
                 raise private.keep_failure(self, StartFailed(
@@ -212,6 +214,8 @@ class HPCSpawner(Choosing):
         """End the job and remove its directory; ``now`` does not wait for the job's own orderly end."""
         if self._submission:
             await asyncio.wait([self._submission])
+            if self.late and isinstance(failure := self._submission.exception(), StartFailed):
+                private.keep_failure(self, failure)
         if self.session is None:
             return
         self.session.state.stopping = True
@@ -263,10 +267,6 @@ class HPCSpawner(Choosing):
         private.persist(self)
         if report.phase == "ended" and self._poll_callback:
             asyncio.ensure_future(self.poll_and_notify())
-
-    async def create_certs(self):
-        """None now: each session has its own in its directory, see ``certificates.py``."""
-        return {}
 
     def certify(self, shown):
         """The certificate for a server where the job runs, and for the key of what the job showed."""

@@ -6,7 +6,9 @@ its owner, which may end meanwhile, knows of it.
 """
 import asyncio
 import logging
+import os
 import re
+import signal
 from asyncio.subprocess import DEVNULL, PIPE
 
 from distributed.diagnostics.plugin import SchedulerPlugin
@@ -33,18 +35,19 @@ class Jobs:
         self.cancelling = asyncio.Lock()
 
     async def submit(self, words, pattern, shell, env, cwd):
-        """``words`` are an argument list, or with ``shell`` one text; ``pattern`` finds the job's id."""
+        """``words`` are an argument list, or with ``shell`` one text; ``pattern`` finds the job's id; ``env`` is pairs.
+        """
         run = asyncio.create_subprocess_shell if shell else asyncio.create_subprocess_exec
         try:
-            process = await run(*words, env=env, cwd=cwd, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
+            process = await run(*words, env=dict(env), cwd=cwd, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
                                 start_new_session=True)
         except OSError as error:
             return {"error": str(error)}
         try:
             printed, errors = await process.communicate()
         finally:
-            if process.returncode is None:
-                process.kill()
+            if process.returncode is None:  # with whatever submits for it
+                os.killpg(process.pid, signal.SIGKILL)
         text = printed.decode(errors="replace")
         if process.returncode:
             return {"error": "%s ended with status %d: %s" % (
@@ -53,6 +56,13 @@ class Jobs:
         if found:
             self.known.add(found["job_id"])
         return {"printed": text}
+
+    def note(self, job, over):
+        """HTCondor's ``17.0`` is also known as ``17`` here."""
+        if over:
+            self.known -= {job, job.partition(".")[0]}
+        else:
+            self.known.add(job)
 
     async def end(self, owner, patience):
         """Cancel what waits in the queue and what runs, after what is just being submitted."""
@@ -70,9 +80,13 @@ class Jobs:
         try:
             # In a session of its own: what ends this scheduler must not end it half-way.
             process = await asyncio.create_subprocess_exec(*self.cancel, *known, start_new_session=True)
-            await asyncio.wait_for(process.wait(), CANCEL_TIMEOUT)
-        except (OSError, asyncio.TimeoutError) as error:
-            logger.warning("Extra jobs of %s may be left: %r", owner, error)
+            status = await asyncio.wait_for(process.wait(), CANCEL_TIMEOUT)
+            error = "%s ended with status %d" % (self.cancel[0], status) if status else None
+        except (OSError, asyncio.TimeoutError) as trouble:
+            error = repr(trouble)
+        if error:
+            self.known.update(known)  # tried again with the session's end
+            logger.warning("Extra jobs of %s may be left: %s", owner, error)
 
 
 class ExtraWorkers(SchedulerPlugin):
@@ -114,8 +128,7 @@ class ExtraWorkers(SchedulerPlugin):
             await comm.write("OK")
             message = await comm.read()
             while "job" in message:  # the last word of a connection that is closed in order is another
-                change = jobs.known.discard if message["over"] else jobs.known.add
-                change(message["job"])
+                jobs.note(message["job"], message["over"])
                 message = await comm.read()
         finally:
             self._later(self._end(owner))
@@ -124,7 +137,9 @@ class ExtraWorkers(SchedulerPlugin):
         """Handler: what the command printed, the job is the owner's; or ``error``, which may be that all ends."""
         if owner in self.gone:
             return {"error": "the session, or this notebook's part in it, is ending"}
-        jobs = self.owners[owner]
+        jobs = self.owners.get(owner)
+        if jobs is None:
+            return {"error": "Dask of this session was started again: call cluster() again"}
         task = self._later(jobs.submit(**command))
         jobs.coming.add(task)
         task.add_done_callback(jobs.coming.discard)
@@ -137,8 +152,10 @@ class ExtraWorkers(SchedulerPlugin):
 
     async def _end(self, owner):
         self.gone.add(owner)
-        await self.owners[owner].end(owner, SUBMIT_PATIENCE)
-        del self.owners[owner]
+        jobs = self.owners[owner]
+        await jobs.end(owner, SUBMIT_PATIENCE)
+        if not jobs.known:  # those that could not be cancelled are tried again
+            del self.owners[owner]
         left = [address for address, worker in self.scheduler.workers.items() if owner_of(worker.name) == owner]
         if left:
             await self.scheduler.retire_workers(workers=left, close_workers=True)

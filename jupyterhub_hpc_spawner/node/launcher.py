@@ -64,7 +64,7 @@ class Launcher:
             self._change_directory()
             self._prepare_runtimes()
             await self._certify(started)
-            return await self._live()
+            return await self._live(started)
         except Exception as error:
             await self._end_all()
             text = reason(error)
@@ -79,7 +79,7 @@ class Launcher:
         self.tasks.append(task)
         return task
 
-    async def _live(self):
+    async def _live(self, started):
         """The server's life and with it the session's; the exit status."""
         with network.hold_port(self.address, *self.plan["port_range"]) as held:
             port = held.getsockname()[1]
@@ -91,6 +91,14 @@ class Launcher:
             self._begin(self._announce(port))
             try:
                 await first_of(server.wait(), self.ending.wait())
+                while server.returncode and not started.done():
+                    # jupyterhub-singleuser gives up after a minute without a Hub, which may be away for an hour.
+                    say("the server ended while the Hub is away; it starts again when that is back")
+                    await first_of(asyncio.shield(started), self.ending.wait())
+                    if self.ending.is_set():
+                        break
+                    server = await self._start_server(port)
+                    await first_of(server.wait(), self.ending.wait())
                 return await self._verdict(server)
             finally:
                 await self._end(server)

@@ -41,18 +41,29 @@ class ExtraJob:
 class DirectJob:
     """Between both: one that is submitted by the batch system's commands in the session's job."""
 
+    async def start(self):
+        await super().start()
+        await self.cluster.tell_scheduler(self.job_id, over=False)
+
     async def _submit_job(self, script_filename):
         # All classes of dask-jobqueue submit by this method of the object, and cancel by that of the class.
         self._call = self._have_submitted
         return await super()._submit_job(script_filename)
 
     async def _have_submitted(self, words, shell=False):
-        return await self.cluster.submit_job(words=words, shell=shell, pattern=self.job_id_regexp,
-                                             env=without_token(os.environ), cwd=os.getcwd())
+        env = [(os.fsencode(name), os.fsencode(value)) for name, value in without_token(os.environ).items()]
+        return await self.cluster.submit_job(words=words, shell=shell, pattern=id_pattern(self), env=env,
+                                             cwd=os.getcwd())
 
     @staticmethod
     async def _call(cmd, **kwargs):
         return await dask_jobqueue.core.Job._call(cmd, env=without_token(os.environ), **kwargs)
+
+
+def id_pattern(job):
+    """What finds the job's id in what was printed. HTCondor's is not found by dask-jobqueue's own pattern, but put
+    together there."""
+    return r"submitted to cluster (?P<job_id>\d+)" if job.config_name == "htcondor" else job.job_id_regexp
 
 
 def without_token(env):

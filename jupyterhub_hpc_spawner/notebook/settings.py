@@ -29,6 +29,8 @@ def direct(facts, left, given):
     sized = _sized(runtime["jobqueue"], cores, memory) if {"cores", "memory"} & set(given) else {}
     found = {"job_name": "dask-extra", "python": runtime["python"], "interface": "", **sized, **given,
              "cores": cores, "memory": memory, "processes": processes}
+    if system == "sge" and "job_extra_directives" in given:  # see ``runtimes/jobqueue.py``
+        found["job_extra_directives"] = ["-o /dev/null", *given["job_extra_directives"]]
     if walltime and section != "htcondor":
         found["walltime"] = walltime
     host = [] if found["interface"] else ["--host", "$HPC_WORKER_HOST"]

@@ -75,11 +75,12 @@ def test_a_session_in_use_is_not_idle_to_the_hub_where_its_node_is_behind(hub):
     (hub.home / "sitecustomize.py").write_text(ANOTHER_CLOCK.format(skew=-3600))
     (hub.home / ".jupyterhub.env").write_text('export PYTHONPATH="$HOME"\n')
     assert hub.spawn(hub.user, {"environment": "test"})[-1].get("ready")
-    used = datetime.now(timezone.utc)
-    assert request("GET", f"{hub.server_url}api/contents", None, hub.user_token(hub.user)).status == 200
 
     def known():
         return datetime.fromisoformat(hub.servers(hub.user)[""]["last_activity"])
+    wait_for(lambda: known() + timedelta(seconds=4) < datetime.now(timezone.utc), 30, known, pause=0.3)  # its start
+    used = datetime.now(timezone.utc)
+    assert request("GET", f"{hub.server_url}api/contents", None, hub.user_token(hub.user)).status == 200
     wait_for(lambda: known() >= used, 30, lambda: f"{known()} is before {used}", pause=0.3)
     assert known() <= datetime.now(timezone.utc) + timedelta(seconds=1)
     hub.end_session()

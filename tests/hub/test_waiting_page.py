@@ -397,9 +397,9 @@ def test_what_takes_too_long_ends_with_advice_and_without_a_job(impatient, brows
     """Also where JupyterHub gives up first, since there is no job yet."""
     impatient.toy.control(hold="busy")
     impatient.toy.faults(submit=submit)
-    impatient.begin(**LIGHT)
     with chrome.page(browser) as page:
         chrome.log_in(page, impatient.url, impatient.user)
+        impatient.begin(**LIGHT)
         page.goto(f"{impatient.url}/hub/spawn-pending/{impatient.user}")
         page.wait_for_selector(f"li[data-step={step}].now")  # and looked at until the end
         page.wait_for_selector(".hpc-failed-what", timeout=30000)
@@ -407,6 +407,31 @@ def test_what_takes_too_long_ends_with_advice_and_without_a_job(impatient, brows
         assert "Choose a queue with idle nodes" in page.inner_text(".hpc-failed-advice")
         assert page.inner_text("#start") == "Change the request"
         assert page.locator(f"li[data-step={step}].failed").count() == 1
+    impatient.assert_nothing_left()
+
+
+def test_a_submission_that_fails_when_jupyterhub_has_given_up_says_why(impatient, browser):
+    impatient.toy.faults(submit="hang")
+    with chrome.page(browser) as page:
+        chrome.log_in(page, impatient.url, impatient.user)
+        impatient.begin(**LIGHT)
+        assert impatient.progress(impatient.user)[-1].get("failed")
+        page.goto(f"{impatient.url}/hub/spawn-pending/{impatient.user}")
+        assert "could not be submitted" in page.inner_text(".hpc-failed-what")
+    impatient.toy.faults()
+    impatient.assert_nothing_left()
+
+
+def test_a_cancel_during_a_submission_that_takes_too_long_is_a_cancel(impatient, browser):
+    impatient.toy.control(hold="busy")
+    impatient.toy.faults(submit="slow 12")
+    impatient.begin(**LIGHT)
+    impatient.stop_server(impatient.user)
+    with chrome.page(browser) as page:
+        chrome.log_in(page, impatient.url, impatient.user)
+        page.goto(f"{impatient.url}/hub/spawn/{impatient.user}")
+        page.wait_for_selector("#hpc-nodes", state="attached")
+        assert page.locator("#hpc-failed").count() == 0
     impatient.assert_nothing_left()
 
 

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -109,14 +110,13 @@ SLOW = """
 import shutil, tempfile
 slow_bin, name = tempfile.mkdtemp(), "sbatch" if SLURM else "qsub"
 with open(slow_bin + "/" + name, "w") as out:
-    out.write("#!/bin/sh\\ntouch %s/asked\\nsleep 1\\nexec %s \\"$@\\"\\n" % (slow_bin, shutil.which(name)))
+    out.write("#!/bin/sh\\ntouch %s/asked.$$\\nsleep 1\\nexec %s \\"$@\\"\\n" % (slow_bin, shutil.which(name)))
 os.chmod(out.name, 0o700)
 os.environ["PATH"] = slow_bin + ":" + os.environ["PATH"]
 c = cluster()
 c.scale(3)
-until(lambda: os.path.exists(slow_bin + "/asked"))
-shutil.rmtree(slow_bin)
-print(os.getpid())
+until(lambda: len(os.listdir(slow_bin)) == 4)
+print(os.getpid(), slow_bin)
 """
 HELD = """
 import tempfile
@@ -203,10 +203,12 @@ def test_a_killed_kernel_leaves_no_job_running_or_waiting(session, kernel):
 
 
 def test_jobs_that_are_being_submitted_when_their_kernel_is_killed_are_cancelled(session, kernel):
-    os.kill(int(kernel.run(SLOW)), signal.SIGKILL)
+    pid, programs = kernel.run(SLOW).split()
+    os.kill(int(pid), signal.SIGKILL)
     log = Path(session.state("alice")["directory"]) / "dask-scheduler.log"
     wait_for(lambda: re.search(r"are cancelled: \d+ \d+ \d+$", log.read_text(), re.MULTILINE), 30, log.read_text)
     wait_for(lambda: len(session.cluster.jobs("alice")) == 1, 30, lambda: session.cluster.jobs("alice"))
+    shutil.rmtree(programs)
     assert kernel.run(BEGIN + "print(len(own))") == "4\n"
 
 
@@ -230,8 +232,12 @@ def test_the_end_of_the_session_leaves_no_job_and_nothing_on_any_node(session, k
 def test_a_job_that_starts_when_its_session_is_over_ends(session, kernel):
     """Whatever kept it from being cancelled: no job is left that only its owner or an administrator can remove."""
     job = kernel.run(HELD).strip()
-    session.stop_server("alice")
-    wait_for(lambda: session.cluster.jobs("alice") == [job], 30, lambda: session.cluster.jobs("alice"))
-    release = ("scontrol", "release") if session.cluster.system == "slurm" else ("qrls",)
-    session.cluster.run("alice", *release, job)
-    session.assert_nothing_left("alice")
+    try:
+        session.stop_server("alice")
+        wait_for(lambda: session.cluster.jobs("alice") == [job], 30, lambda: session.cluster.jobs("alice"))
+        release = ("scontrol", "release") if session.cluster.system == "slurm" else ("qrls",)
+        session.cluster.run("alice", *release, job)
+        session.assert_nothing_left("alice")
+    finally:
+        if session.cluster.jobs("alice"):
+            session.cluster.cancel("alice", job)

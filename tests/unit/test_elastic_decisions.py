@@ -1,5 +1,6 @@
 """What cluster() decides: whether there can be extra jobs, by which road, how long, and in what words."""
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -243,3 +244,19 @@ def test_the_sidebar_counts_the_sessions_own_workers_too(wanted, extra):
     assert cluster.scale(wanted) == extra
     if wanted is not None:
         assert cluster.adapt(minimum=wanted, maximum=wanted + 7) == (extra, wanted + 5)
+
+
+# What each batch system's command prints, and the job's id in it.
+PRINTED = {"slurm": ("Submitted batch job 17\n", "17"), "pbs": ("17.pbs.example.org\n", "17.pbs.example.org"),
+           "sge": ('Your job 17 ("dask-extra") has been submitted\n', "17"),
+           "lsf": ("Job <17> is submitted to queue <normal>.\n", "17"),
+           "condor": ("Submitting job(s).\n1 job(s) submitted to cluster 17.\n", "17")}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_the_scheduler_finds_the_id_of_an_extra_job_in_what_is_printed(name):
+    dask_jobqueue = pytest.importorskip("dask_jobqueue")
+    from jupyterhub_hpc_spawner.notebook.attached_jobs import id_pattern
+    printed, job_id = PRINTED[name]
+    found = re.search(id_pattern(getattr(dask_jobqueue, SCRIPTS[name][0]).job_cls), printed)["job_id"]
+    assert found == job_id or job_id.startswith(f"{found}.")

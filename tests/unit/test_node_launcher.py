@@ -112,6 +112,9 @@ from urllib.parse import urlsplit
 open("server-started", "w").close()
 if "--broken" in sys.argv:
     sys.exit(3)
+if "--not-at-first" in sys.argv and not os.path.exists("gave-up"):
+    open("gave-up", "w").close()
+    sys.exit(1)
 url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
 HTTPServer((url.hostname, url.port), SimpleHTTPRequestHandler).serve_forever()
 """
@@ -217,6 +220,24 @@ async def test_a_session_reports_its_phases_and_ends_when_it_is_told(whole, hub)
     async with running(found):
         await until(lambda: "listening" in hub.phases())
     assert found.status == 0 and sorted(hub.phases()) == ["ended", "listening", "started"]
+
+
+async def test_a_server_that_gave_up_without_a_hub_starts_again_when_that_is_back(whole, hub, tmp_path):
+    hub.answers["started"] = [(503, "")] * 4 + [(204, "")]
+    found = whole("--not-at-first")
+    async with running(found):
+        await until((tmp_path / "gave-up").exists)
+        assert "listening" not in hub.phases()
+        await until(lambda: "listening" in hub.phases())
+    assert found.status == 0 and "failed" not in hub.phases()
+
+
+async def test_a_server_that_gave_up_without_a_hub_is_not_waited_for_when_the_job_ends(whole, hub, tmp_path):
+    hub.answers["started"] = [(503, "")]
+    found = whole("--not-at-first", patience=30)
+    async with running(found):
+        await until((tmp_path / "gave-up").exists)
+    assert found.status == 0 and "listening" not in hub.phases()
 
 
 @pytest.mark.parametrize("status", [403, 503])
