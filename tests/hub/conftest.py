@@ -223,3 +223,18 @@ def make_local_hub():
 def make_toy_hub():
     """ToyHub, for test modules: several directories have a module of the name conftest."""
     return ToyHub
+
+
+@pytest.fixture
+def impatient(environment, make_toy_hub, tmp_path):
+    """A Hub that gives up soon."""
+    hub = make_toy_hub(tmp_path, environment, "slurm", {})
+    with open(hub.directory / "jupyterhub_config.py", "a") as config:
+        config.write("c.HPCSpawner.start_timeout = 10\nc.HPCSpawner.http_timeout = 3\n"
+                     "c.HPCSpawner.command_timeout = 20\n"
+                     f'c.HPCSpawner.environments["deaf"] = {{"path": "{hub.toy.make_deaf_environment()}"}}\n')
+    hub.start()
+    hub.add_user(hub.user)
+    yield hub
+    hub.clean()
+    hub.stop()

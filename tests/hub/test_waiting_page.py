@@ -377,21 +377,6 @@ def test_what_the_scheduler_refused_or_did_not_take(idle, browser, trouble, word
         chrome.picture(page, f"waiting-{trouble}")
 
 
-@pytest.fixture
-def impatient(environment, make_toy_hub, tmp_path):
-    """A Hub that gives up soon."""
-    hub = make_toy_hub(tmp_path, environment, "slurm", {})
-    with open(hub.directory / "jupyterhub_config.py", "a") as config:
-        config.write("c.HPCSpawner.start_timeout = 10\nc.HPCSpawner.http_timeout = 3\n"
-                     "c.HPCSpawner.command_timeout = 20\n"
-                     f'c.HPCSpawner.environments["deaf"] = {{"path": "{hub.toy.make_deaf_environment()}"}}\n')
-    hub.start()
-    hub.add_user(hub.user)
-    yield hub
-    hub.clean()
-    hub.stop()
-
-
 @pytest.mark.parametrize(("submit", "step"), [("", "queue"), ("slow 12", "submit")])
 def test_what_takes_too_long_ends_with_advice_and_without_a_job(impatient, browser, submit, step):
     """Also where JupyterHub gives up first, since there is no job yet."""
@@ -407,31 +392,6 @@ def test_what_takes_too_long_ends_with_advice_and_without_a_job(impatient, brows
         assert "Choose a queue with idle nodes" in page.inner_text(".hpc-failed-advice")
         assert page.inner_text("#start") == "Change the request"
         assert page.locator(f"li[data-step={step}].failed").count() == 1
-    impatient.assert_nothing_left()
-
-
-def test_a_submission_that_fails_when_jupyterhub_has_given_up_says_why(impatient, browser):
-    impatient.toy.faults(submit="hang")
-    with chrome.page(browser) as page:
-        chrome.log_in(page, impatient.url, impatient.user)
-        impatient.begin(**LIGHT)
-        assert impatient.progress(impatient.user)[-1].get("failed")
-        page.goto(f"{impatient.url}/hub/spawn-pending/{impatient.user}")
-        assert "could not be submitted" in page.inner_text(".hpc-failed-what")
-    impatient.toy.faults()
-    impatient.assert_nothing_left()
-
-
-def test_a_cancel_during_a_submission_that_takes_too_long_is_a_cancel(impatient, browser):
-    impatient.toy.control(hold="busy")
-    impatient.toy.faults(submit="slow 12")
-    impatient.begin(**LIGHT)
-    impatient.stop_server(impatient.user)
-    with chrome.page(browser) as page:
-        chrome.log_in(page, impatient.url, impatient.user)
-        page.goto(f"{impatient.url}/hub/spawn/{impatient.user}")
-        page.wait_for_selector("#hpc-nodes", state="attached")
-        assert page.locator("#hpc-failed").count() == 0
     impatient.assert_nothing_left()
 
 
