@@ -58,10 +58,9 @@ class Jobs:
         return {"printed": text}
 
     def note(self, job, over):
-        """HTCondor's ``17.0`` is also known as ``17`` here."""
-        if over:
-            self.known -= {job, job.partition(".")[0]}
-        else:
+        """HTCondor's ``17.0`` was known as ``17`` until its owner said so."""
+        self.known -= {job, job.partition(".")[0]}
+        if not over:
             self.known.add(job)
 
     async def end(self, owner, patience):

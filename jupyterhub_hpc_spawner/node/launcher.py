@@ -91,17 +91,21 @@ class Launcher:
             self._begin(self._announce(port))
             try:
                 await first_of(server.wait(), self.ending.wait())
-                while server.returncode and not started.done():
-                    # jupyterhub-singleuser gives up after a minute without a Hub, which may be away for an hour.
-                    say("the server ended while the Hub is away; it starts again when that is back")
-                    await first_of(asyncio.shield(started), self.ending.wait())
-                    if self.ending.is_set():
-                        break
+                if server.returncode and await self._hub_comes_back(started):
                     server = await self._start_server(port)
                     await first_of(server.wait(), self.ending.wait())
                 return await self._verdict(server)
             finally:
                 await self._end(server)
+
+    async def _hub_comes_back(self, started):
+        """Wait for a Hub that is away, maybe for an hour: jupyterhub-singleuser gives up after a minute. False where it
+        had answered before, or the job ends."""
+        if started.done():
+            return False
+        say("the server ended before the Hub answered; it starts again then")
+        await first_of(asyncio.shield(started), self.ending.wait())
+        return not self.ending.is_set()
 
     async def _run_runtime(self, runtime):
         await self._server_first()
